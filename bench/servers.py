@@ -1,0 +1,159 @@
+"""kraal and php-fpm, started from one configuration, with the processor time of their workers."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKERS = 4
+_START_TIMEOUT = 20.0
+_STOP_TIMEOUT = 15.0
+# Scripts are dated back: OPcache does not keep a file that changed within the last two seconds.
+_LONG_AGO = 1_700_000_000
+
+_INI = """\
+zend_extension=opcache.so
+opcache.enable=1
+opcache.validate_timestamps=1
+opcache.jit=disable
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    name: str
+    socket: str
+    workers: tuple[int, ...]
+
+    def processor_ns(self) -> int:
+        """Processor time that the workers have used so far, user and kernel together."""
+        return sum(_processor_ns(pid) for pid in self.workers)
+
+
+def commands(kraal: str | None) -> dict[str, str]:
+    """Where the two programs are.  kraal is looked for beside this Python."""
+    beside = str(Path(sys.executable).parent / "kraal")
+    found = {
+        "kraal": kraal or (beside if os.path.exists(beside) else shutil.which("kraal")),
+        "php-fpm": shutil.which("php-fpm8.2", path=f"/usr/sbin:{os.environ.get('PATH', '')}"),
+    }
+    for name, path in found.items():
+        if path is None:
+            raise SystemExit(f"{name} is not installed")
+    return {name: path for name, path in found.items() if path}
+
+
+def php_version(command: str) -> str:
+    """What the program says its PHP is."""
+    shown = subprocess.run([command, "-v"], capture_output=True, text=True, check=True).stdout
+    return next(line.split()[1] for line in shown.splitlines() if line.startswith("PHP "))
+
+
+def write_site(directory: Path, scripts: dict[str, str]) -> None:
+    """Make a folder with the scripts and the php.ini, readable by everybody."""
+    directory.chmod(0o755)
+    (directory / "php.ini").write_text(_INI)
+    for name, code in scripts.items():
+        script = directory / name
+        script.write_text(code)
+        script.chmod(0o644)
+        os.utime(script, (_LONG_AGO, _LONG_AGO))
+
+
+@contextmanager
+def running(name: str, command: str, directory: Path, scan_dir: str) -> Iterator[Server]:
+    """The server, for the time of a block."""
+    socket, log = f"{directory}/{name}.sock", directory / f"{name}.log"
+    configuration = directory / f"{name}.conf"
+    configuration.write_text(_configuration(socket, log))
+    with open(directory / f"{name}.out", "wb") as output:
+        process = subprocess.Popen(
+            [command, "-F", "-c", f"{directory}/php.ini", "-y", str(configuration)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PHP_INI_SCAN_DIR": scan_dir},
+            start_new_session=True,
+        )
+    try:
+        yield Server(name, socket, _wait_for_workers(name, process, log))
+    finally:
+        _stop(process)
+
+
+def _configuration(socket: str, log: Path) -> str:
+    user = "www-data" if os.geteuid() == 0 else None
+    group = pwd.getpwnam(user).pw_gid if user else None
+    account = [f"user = {user}", f"group = {group}"] if user else []
+    lines = [
+        "[global]",
+        f"error_log = {log}",
+        "[www]",
+        *account,
+        f"listen = {socket}",
+        "listen.mode = 0666",
+        "pm = static",
+        f"pm.max_children = {WORKERS}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path) -> tuple[int, ...]:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        workers = _leaves(process.pid)
+        if len(workers) == WORKERS and "ready to handle connections" in log.read_text():
+            return workers
+        time.sleep(0.05)
+    raise SystemExit(f"{name} did not start; its log says:\n{log.read_text() if log.exists() else ''}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _leaves(root: int) -> tuple[int, ...]:
+    """The descendants that have no children themselves: the workers, under php-fpm and kraal alike."""
+    parents = {int(name): _parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    found, wave = set[int](), {root}
+    while wave:
+        wave = {pid for pid, parent in parents.items() if parent in wave}
+        found |= wave
+    return tuple(sorted(found - set(parents.values())))
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; none for a process that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _processor_ns(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    except FileNotFoundError:
+        # Not every kernel keeps it.  Clock ticks are coarse, but a round is long enough for them.
+        utime, stime = _stat(pid)[11:13]
+        return (int(utime) + int(stime)) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")

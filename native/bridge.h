@@ -1,0 +1,171 @@
+/* The whole boundary between Python and the native library.
+ *
+ * cffi reads this file when the package is built (see cdef.py), so struct layouts and constants have
+ * this one source.  It names no PHP type and no Python type.
+ *
+ * Order of calls in a pool manager:  kraal_php_start  …fork…  kraal_serve*  kraal_php_stop.
+ * kraal_serve returns for rare events only; the worker acts on the outcome and calls it again. */
+#ifndef KRAAL_BRIDGE_H
+#define KRAAL_BRIDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(default)
+
+/* ---------------------------------------------------------------- scoreboard
+ * A memory file: one header, then one slot per worker.  A slot has one writer, the worker in it;
+ * `sequence` is odd while it writes.  Readers treat everything as foreign input. */
+
+#define KRAAL_SCOREBOARD_MAGIC 0x6b726c31
+#define KRAAL_METHOD_SIZE 16
+#define KRAAL_USER_SIZE 32
+#define KRAAL_PATH_SIZE 256
+#define KRAAL_QUERY_SIZE 512
+
+enum kraal_stage {
+	KRAAL_STAGE_IDLE = 1,
+	KRAAL_STAGE_READING_HEADERS = 2,
+	KRAAL_STAGE_INFO = 3,
+	KRAAL_STAGE_RUNNING = 4,
+	KRAAL_STAGE_ENDING = 5,
+	KRAAL_STAGE_FINISHING = 6
+};
+
+struct kraal_scoreboard {
+	uint32_t magic;
+	uint32_t slot_count;
+	uint32_t slot_size;
+	uint32_t active;       /* atomic; only `max_active` leans on it, status counts the slots */
+	int64_t started_at;    /* seconds since the epoch */
+	uint64_t accepted;     /* atomic: requests taken, in all slots that ever were */
+	uint64_t slow;         /* atomic */
+	uint32_t max_active;   /* atomic */
+	uint32_t max_children_reached;
+	uint32_t parked;       /* atomic: workers that leave new connections to others */
+	uint8_t reserved[76];
+};
+
+struct kraal_slot {
+	uint32_t sequence;     /* odd while the worker writes */
+	int32_t pid;           /* 0: the slot is free; written by the manager */
+	uint32_t stage;        /* enum kraal_stage */
+	uint16_t holding;      /* it has connections */
+	uint16_t parked;       /* it counts in the header's `parked` */
+	uint64_t requests;
+	int64_t started_at;    /* of the worker, seconds since the epoch */
+	int64_t accepted_ns;   /* of the request, CLOCK_MONOTONIC */
+	int64_t finished_ns;   /* of the last request, CLOCK_MONOTONIC */
+	int64_t cpu_ns;        /* processor time of the last request */
+	uint64_t memory;       /* peak bytes of PHP's memory manager in the last request */
+	uint64_t content_length;
+	char method[KRAAL_METHOD_SIZE];
+	char user[KRAAL_USER_SIZE];
+	char uri[KRAAL_PATH_SIZE];      /* SCRIPT_NAME, as php-fpm calls it */
+	char query[KRAAL_QUERY_SIZE];
+	char script[KRAAL_PATH_SIZE];
+};
+
+/* For the manager: take back the slot of a worker that is gone, whatever it left in it, and take it out
+ * of the counters, which the living go on using. */
+void kraal_slot_vacate(void *scoreboard, uint32_t slot);
+
+/* ---------------------------------------------------------------- PHP */
+
+struct kraal_php_settings {
+	const char *ini_path;     /* -c: a file or a folder; NULL: PHP looks itself */
+	int ini_ignore;           /* -n */
+	int extended_info;        /* -e: compile scripts with what debuggers and profilers want */
+	const char *ini_entries;  /* lines `name="value"`, stronger than php.ini; may be NULL */
+	const char *executable;   /* what PHP_BINARY says; may be NULL */
+};
+
+/* Start PHP's module start-up.  Returns 0, or -1 with a sentence in error. */
+int kraal_php_start(const struct kraal_php_settings *settings, char *error, size_t error_size);
+
+/* Let scripts no longer change this ini entry.  Returns -1 if PHP has no such entry. */
+int kraal_php_lock_ini(const char *name);
+
+/* Whether a Zend extension ("Zend OPcache") is up. */
+int kraal_php_has_zend_extension(const char *name);
+
+/* Some lines for `-v`; a module list for `-m`; phpinfo as text for `-i`; the name of every ini setting, one
+ * a line.  They print to stdout; `kraal` is kraal's own version. */
+enum kraal_php_page {
+	KRAAL_PHP_VERSION = 0,
+	KRAAL_PHP_MODULES = 1,
+	KRAAL_PHP_INFO = 2,
+	KRAAL_PHP_SETTINGS = 3
+};
+int kraal_php_print(enum kraal_php_page page, const char *kraal);
+
+/* Run PHP's module shutdown. */
+void kraal_php_stop(void);
+
+/* ---------------------------------------------------------------- serving */
+
+struct kraal_network {
+	uint8_t address[16];   /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+	uint32_t prefix;       /* leading bits that count, 0 to 128 */
+};
+
+enum kraal_outcome {
+	KRAAL_STOPPED = 0,        /* SIGQUIT: the running request was finished */
+	KRAAL_SPENT = 1,          /* max_requests served */
+	KRAAL_LOCAL_PAGE = 2,     /* a request for status or ping waits for kraal_answer */
+	KRAAL_LISTENER_LOST = 3,  /* accept failed for good; errno tells */
+	KRAAL_PHP_FAILED = 4      /* PHP could not start a request or bailed out beyond repair */
+};
+
+struct kraal_worker {
+	int manager;                  /* process id of the parent */
+	int listener;                 /* non-blocking, listening */
+	int poke;                     /* eventfd of the pool: look again whether to listen */
+	int log;                      /* SEQPACKET or DGRAM: one log line a message, or -1 */
+	int catch_output;             /* standard error is read by the manager */
+	const uint8_t *unfinished;    /* the manager holds text of a line that has not ended; NULL: unknown */
+	int log_level;                /* the least enum kraal_level that is logged */
+	uint32_t log_limit;           /* longest line of the log, newline included; 0: no limit */
+	void *scoreboard;             /* start of the memory file */
+	uint32_t slot;
+	uint32_t slot_count;
+	uint32_t allowed_count;
+	const struct kraal_network *allowed; /* NULL: every peer */
+	uint64_t max_requests;        /* 0: no limit */
+	const char *extensions;       /* security.limit_extensions, separated by spaces; "" or NULL: all */
+	const char *status_path;      /* NULL: no such page */
+	const char *ping_path;        /* NULL: no such page */
+	const char *pool;             /* for fpm_get_status() */
+	const char *policy;
+};
+
+/* What the local page was asked for; valid until kraal_answer. */
+struct kraal_page_request {
+	const char *path;
+	const char *method;
+	const char *query;
+};
+
+/* A log message of a worker starts with a byte: the level, as enum kraal_level. */
+enum kraal_level {
+	KRAAL_LOG_DEBUG = 1,
+	KRAAL_LOG_NOTICE = 2,
+	KRAAL_LOG_WARNING = 3,
+	KRAAL_LOG_ERROR = 4,
+	KRAAL_LOG_ALERT = 5
+};
+
+/* Prepare this process as a worker: signal handling, environment hooks.  Call once, after fork. */
+int kraal_worker_start(const struct kraal_worker *worker);
+
+/* Serve requests until something happens that Python decides on.  All of `worker` must stay alive. */
+enum kraal_outcome kraal_serve(const struct kraal_worker *worker);
+
+void kraal_page_get(struct kraal_page_request *page);
+
+/* Send head and body of the local page's response (CGI form) and end the request. */
+void kraal_answer(const char *response, size_t size);
+
+#pragma GCC visibility pop
+
+#endif

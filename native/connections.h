@@ -1,0 +1,39 @@
+/* The connections of one worker: waiting for a request, or lingering after the answer. */
+#ifndef KRAAL_CONNECTIONS_H
+#define KRAAL_CONNECTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bridge.h"
+#include "fastcgi.h"
+
+/* `epoll` is where connections that wait are watched, each with itself as the user data. */
+void connections_open(int epoll);
+
+
+size_t connections_count(void);
+
+/* How many peers still wait for an answer. */
+uint64_t connections_owed(void);
+
+/* Accept a connection.  Above the limit the one that was silent longest is given up for it.
+ * ACCEPT_ONE: there may be more; this one may be NULL, because the peer is not allowed.
+ * ACCEPT_NONE: wait.  ACCEPT_LOST: this worker will never accept another one. */
+enum accepted { ACCEPT_NONE, ACCEPT_ONE, ACCEPT_LOST };
+enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_connection **connection);
+
+/* Keep a connection for what comes next, or close it if it is dead. */
+void connections_settle(struct fcgi_connection *connection);
+
+/* Whether some connection lingers: then call connections_expire about once a second. */
+bool connections_lingering(void);
+void connections_expire(void);
+
+/* Visit from the last to the first; the visited one may close. */
+struct fcgi_connection *connections_at(size_t index);
+
+void connections_close_all(void);
+
+#endif

@@ -1,0 +1,160 @@
+#include "fastcgi_parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+void fcgi_open(struct fcgi_connection *connection, int fd)
+{
+	memset(connection, 0, sizeof(*connection));
+	connection->fd = fd;
+	connection->state = FCGI_WAIT_BEGIN;
+	params_init(&connection->params);
+}
+
+void fcgi_release(struct fcgi_connection *connection)
+{
+	params_release(&connection->params);
+	if (connection->fd >= 0) {
+		close(connection->fd);
+	}
+	connection->fd = -1;
+}
+
+/* Fill the empty input buffer.  Returns recv's result; EINTR is tried again. */
+static ssize_t receive(const struct fcgi_connection *connection, struct fcgi_io *io, int flags)
+{
+	ssize_t got;
+	do {
+		got = recv(connection->fd, io->input, FCGI_INPUT_SIZE, flags);
+	} while (got < 0 && errno == EINTR);
+	io->input_start = 0;
+	io->input_end = got > 0 ? (size_t)got : 0;
+	return got;
+}
+
+static bool nothing_yet(ssize_t got)
+{
+	return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* Throw away what a peer still sends after its answer. */
+static void linger(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	ssize_t got = receive(connection, io, MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && !nothing_yet(got))) {
+		connection->state = FCGI_DEAD;
+	}
+	io->input_start = io->input_end = 0;
+}
+
+void fcgi_advance(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	if (connection->state == FCGI_LINGER) {
+		linger(connection, io);
+		return;
+	}
+	if (io->input_start == io->input_end) {
+		ssize_t got = receive(connection, io, MSG_DONTWAIT);
+		if (nothing_yet(got)) {
+			return;
+		}
+		if (got <= 0) {
+			fcgi_die(connection, NULL);
+			return;
+		}
+	}
+	fcgi_decode(connection, io);
+}
+
+void fcgi_start_answer(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	io->output_size = 0;
+	io->record_start = NO_RECORD;
+	connection->aborted = false;
+}
+
+/* Go on until body bytes are next in the input.  Returns false at the end of the body. */
+static bool find_body(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	while (!connection->stdin_done && !connection->eof && !connection->aborted && connection->state != FCGI_DEAD) {
+		if (io->input_start == io->input_end) {
+			ssize_t got = receive(connection, io, 0);
+			if (got <= 0) {
+				connection->eof = true;
+				connection->aborted = got < 0;
+				return false;
+			}
+		}
+		if (connection->head_size == FCGI_HEADER_SIZE && connection->content_left && fcgi_in_body(connection)) {
+			return true;
+		}
+		fcgi_decode_step(connection, io, true);
+	}
+	return false;
+}
+
+size_t fcgi_read_body(struct fcgi_connection *connection, struct fcgi_io *io, char *to, size_t size)
+{
+	size_t total = 0;
+	while (total < size && find_body(connection, io)) {
+		size_t piece = fcgi_smaller(fcgi_smaller(size - total, connection->content_left), io->input_end - io->input_start);
+		memcpy(to + total, io->input + io->input_start, piece);
+		io->input_start += piece;
+		connection->content_left -= (uint32_t)piece;
+		total += piece;
+		if (!connection->content_left) {
+			fcgi_decode_step(connection, io, true);
+		}
+	}
+	return total;
+}
+
+/* Throw away what has arrived of the body, and nothing behind it. */
+static void skip_body(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	connection->state = FCGI_WAIT_STDIN;
+	fcgi_after_body(connection);
+	while (connection->state == FCGI_WAIT_STDIN && io->input_start < io->input_end) {
+		fcgi_decode_step(connection, io, false);
+		fcgi_after_body(connection);
+	}
+}
+
+void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	bool keep = connection->keep;  /* of this request; another one may stand in io */
+	params_reset(&connection->params);
+	connection->since = clock_seconds();
+	connection->served = true;
+	if (connection->state == FCGI_DEAD || connection->aborted || connection->eof) {
+		connection->state = FCGI_DEAD;
+		return;
+	}
+	skip_body(connection, io);
+	if (keep) {
+		fcgi_decode(connection, io);
+	} else if (connection->stdin_done || connection->state == FCGI_DEAD) {
+		fcgi_die(connection, NULL);
+	} else {
+		/* Closing with unread bytes would reset the connection and could cost the peer its answer. */
+		shutdown(connection->fd, SHUT_WR);
+		connection->state = FCGI_LINGER;
+	}
+}
+
+bool fcgi_owes_answer(const struct fcgi_connection *connection)
+{
+	switch (connection->state) {
+	case FCGI_WAIT_BEGIN:
+		return !connection->served || connection->head_size;
+	case FCGI_WAIT_PARAMS:
+	case FCGI_READY:
+		return true;
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,72 @@
+#include "functions.h"
+
+#include <sys/socket.h>
+
+#include <SAPI.h>
+#include <ext/standard/head.h>
+#include <php_output.h>
+
+#include "sapi.h"
+#include "poolstatus.h"
+#include "scoreboard.h"
+
+/* fastcgi_finish_request(): bool.  The answer ends here; the script goes on unseen. */
+static PHP_FUNCTION(fastcgi_finish_request)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	struct sapi_request *request = SG(server_context);
+	if (!request || request->connection->ended) {
+		RETURN_FALSE;
+	}
+	php_output_end_all();
+	php_header();
+	fcgi_end(request->connection, request->io, 0);
+	if (!request->connection->keep) {
+		/* A web server that waits for the end of the stream need not wait for the script. */
+		shutdown(request->connection->fd, SHUT_WR);
+	}
+	scoreboard_stage(KRAAL_STAGE_FINISHING);
+	RETURN_TRUE;
+}
+
+/* apache_request_headers(): array, and getallheaders(). */
+static PHP_FUNCTION(apache_request_headers)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	array_init(return_value);
+	const struct sapi_request *request = SG(server_context);
+	for (size_t i = request ? request->connection->params.count : 0; i-- > 0;) {
+		const struct param *pair = &request->connection->params.pairs[i];
+		if (pair->value) {
+			sapi_add_request_header(pair->name, pair->name_size, pair->value, pair->value_size, return_value);
+		}
+	}
+}
+
+/* fpm_get_status(): array|false */
+static PHP_FUNCTION(fpm_get_status)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	if (!sapi_running()) {
+		RETURN_FALSE;  /* preloading: there are no workers yet */
+	}
+	array_init(return_value);
+	poolstatus_export(return_value);
+}
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_returns_bool, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_returns_array, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_MASK_EX(arginfo_returns_array_or_false, 0, 0, MAY_BE_ARRAY | MAY_BE_FALSE)
+ZEND_END_ARG_INFO()
+
+const zend_function_entry kraal_functions[] = {
+	ZEND_FE(fastcgi_finish_request, arginfo_returns_bool)
+	ZEND_FE(apache_request_headers, arginfo_returns_array)
+	ZEND_FALIAS(getallheaders, apache_request_headers, arginfo_returns_array)
+	ZEND_FE(fpm_get_status, arginfo_returns_array_or_false)
+	ZEND_FE_END
+};

@@ -1,0 +1,31 @@
+/* The SAPI: what PHP calls while it starts, and while it runs one request.
+ *
+ * Its name is "fpm-fcgi", because OPcache and frameworks look for that name. */
+#ifndef KRAAL_SAPI_H
+#define KRAAL_SAPI_H
+
+#include "bridge.h"
+#include "fastcgi.h"
+#include "script.h"
+
+/* The request that is running.  SG(server_context) points to it, and is NULL between requests. */
+struct sapi_request {
+	struct fcgi_connection *connection;
+	struct fcgi_io *io;
+	bool logged;              /* something was written to FCGI_STDERR */
+	int body_file;            /* REQUEST_BODY_FILE, or -1 */
+};
+
+/* What the request path needs to know of the worker; set once. */
+void sapi_worker_start(const struct kraal_worker *worker);
+
+/* Run one FCGI_READY request from start to end.  Returns 0, or -1 if PHP is beyond repair. */
+int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* Correct the params of a request and find its script, before anything of PHP starts. */
+struct script sapi_resolve(struct params *params);
+
+/* The request that PHP is running, or NULL. */
+struct sapi_request *sapi_running(void);
+
+#endif

@@ -1,0 +1,116 @@
+#include "scoreboard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+static struct kraal_scoreboard *board;
+static struct kraal_slot *slot;
+static int64_t cpu_before;
+
+/* An odd sequence tells readers that the slot is being written. */
+static void open_slot(void)
+{
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void close_slot(void)
+{
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+}
+
+void scoreboard_open(void *base, uint32_t index)
+{
+	board = base;
+	slot = base ? scoreboard_slots(base) + index : NULL;
+	if (slot) {
+		cpu_before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		scoreboard_stage(KRAAL_STAGE_IDLE);
+	}
+}
+
+static void copy(char *to, size_t size, const char *from)
+{
+	size_t length = from ? strnlen(from, size - 1) : 0;
+	if (length) {
+		memcpy(to, from, length);
+	}
+	to[length] = '\0';
+}
+
+static void count_active(void)
+{
+	uint32_t active = __atomic_add_fetch(&board->active, 1, __ATOMIC_RELAXED);
+	uint32_t most = __atomic_load_n(&board->max_active, __ATOMIC_RELAXED);
+	while (active > most && active <= board->slot_count &&
+	       !__atomic_compare_exchange_n(&board->max_active, &most, active, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	}
+}
+
+void scoreboard_request(const struct params *params, const char *user)
+{
+	if (!slot) {
+		return;
+	}
+	__atomic_add_fetch(&board->accepted, 1, __ATOMIC_RELAXED);
+	count_active();
+	const char *length = PARAM_GET(params, "CONTENT_LENGTH");
+	open_slot();
+	slot->stage = KRAAL_STAGE_INFO;
+	slot->requests++;
+	slot->accepted_ns = clock_ns(CLOCK_MONOTONIC);
+	slot->content_length = length ? strtoull(length, NULL, 10) : 0;
+	copy(slot->method, sizeof(slot->method), PARAM_GET(params, "REQUEST_METHOD"));
+	copy(slot->uri, sizeof(slot->uri), PARAM_GET(params, "SCRIPT_NAME"));
+	copy(slot->query, sizeof(slot->query), PARAM_GET(params, "QUERY_STRING"));
+	copy(slot->script, sizeof(slot->script), PARAM_GET(params, "SCRIPT_FILENAME"));
+	copy(slot->user, sizeof(slot->user), user);
+	close_slot();
+}
+
+void scoreboard_stage(enum kraal_stage stage)
+{
+	if (slot) {
+		__atomic_store_n(&slot->stage, stage, __ATOMIC_RELEASE);
+	}
+}
+
+void scoreboard_done(uint64_t memory)
+{
+	if (!slot) {
+		return;
+	}
+	/* One clock reading per request: what passed since the last one is this request's. */
+	int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	open_slot();
+	slot->finished_ns = clock_ns(CLOCK_MONOTONIC);
+	slot->cpu_ns = cpu - cpu_before;
+	slot->memory = memory;
+	slot->stage = KRAAL_STAGE_IDLE;
+	close_slot();
+	cpu_before = cpu;
+	__atomic_sub_fetch(&board->active, 1, __ATOMIC_RELAXED);
+}
+
+/* Take one off a counter that several processes use, unless it is at zero already. */
+static void take_one(uint32_t *counter)
+{
+	uint32_t before = __atomic_load_n(counter, __ATOMIC_SEQ_CST);
+	while (before && !__atomic_compare_exchange_n(counter, &before, before - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+	}
+}
+
+void kraal_slot_vacate(void *base, uint32_t index)
+{
+	struct kraal_scoreboard *header = base;
+	struct kraal_slot *left = scoreboard_slots(base) + index;
+	if (left->stage != KRAAL_STAGE_IDLE) {
+		take_one(&header->active);
+	}
+	if (left->parked) {
+		take_one(&header->parked);
+	}
+	memset(left, 0, sizeof(*left));
+}

@@ -1,0 +1,25 @@
+/* Writing the worker's own slot of the scoreboard.  Nobody else writes it while the worker lives. */
+#ifndef KRAAL_SCOREBOARD_H
+#define KRAAL_SCOREBOARD_H
+
+#include "bridge.h"
+#include "params.h"
+
+/* The slots of a scoreboard stand behind its header. */
+static inline struct kraal_slot *scoreboard_slots(void *board)
+{
+	return (struct kraal_slot *)((struct kraal_scoreboard *)board + 1);
+}
+
+/* Find the slot; further calls write there.  `base` NULL: every call does nothing. */
+void scoreboard_open(void *base, uint32_t slot);
+
+/* A request was read: count it and note what it asks for.  `user` is who logged in, or NULL. */
+void scoreboard_request(const struct params *params, const char *user);
+
+void scoreboard_stage(enum kraal_stage stage);
+
+/* The request is over: note its cost and become idle. */
+void scoreboard_done(uint64_t memory);
+
+#endif

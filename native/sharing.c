@@ -1,0 +1,82 @@
+#include "sharing.h"
+
+#include <unistd.h>
+
+#include "scoreboard.h"
+
+static const struct kraal_worker *worker;
+static struct kraal_scoreboard *board;
+static struct kraal_slot *slots;
+static struct kraal_slot *own;
+
+void sharing_open(const struct kraal_worker *settings)
+{
+	worker = settings;
+	board = settings->scoreboard;
+	slots = scoreboard_slots(settings->scoreboard);
+	own = &slots[settings->slot];
+}
+
+static bool is_free(const struct kraal_slot *slot)
+{
+	return !__atomic_load_n(&slot->holding, __ATOMIC_SEQ_CST);
+}
+
+static bool is_idle(const struct kraal_slot *slot)
+{
+	return __atomic_load_n(&slot->stage, __ATOMIC_SEQ_CST) == KRAAL_STAGE_IDLE;
+}
+
+/* Whether another worker of the pool is such a one. */
+static bool some_other(bool (*is)(const struct kraal_slot *slot))
+{
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		const struct kraal_slot *slot = &slots[i];
+		if (slot != own && __atomic_load_n(&slot->pid, __ATOMIC_SEQ_CST) > 0 && is(slot)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void sharing_hold(bool holding)
+{
+	/* First the word, then the look: two workers that do this at once cannot both miss each other. */
+	__atomic_store_n(&own->holding, holding, __ATOMIC_SEQ_CST);
+	if (holding && __atomic_load_n(&board->parked, __ATOMIC_SEQ_CST) && !some_other(is_free)) {
+		sharing_poke();
+	}
+}
+
+void sharing_poke(void)
+{
+	uint64_t one = 1;
+	(void)!write(worker->poke, &one, sizeof(one));
+}
+
+bool sharing_other_is_idle(void)
+{
+	return some_other(is_idle);
+}
+
+bool sharing_park(void)
+{
+	if (!own->parked) {
+		/* In this order: who dies in between leaves a count that is too high, which costs pokes only. */
+		__atomic_add_fetch(&board->parked, 1, __ATOMIC_SEQ_CST);
+		own->parked = 1;
+	}
+	if (some_other(is_free)) {
+		return true;
+	}
+	sharing_unpark();
+	return false;
+}
+
+void sharing_unpark(void)
+{
+	if (own->parked) {
+		own->parked = 0;
+		__atomic_sub_fetch(&board->parked, 1, __ATOMIC_SEQ_CST);
+	}
+}

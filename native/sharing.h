@@ -1,0 +1,34 @@
+/* Sharing the listener between the workers of a pool.
+ *
+ * The kernel wakes whichever worker it likes for a new connection.  A worker that holds kept
+ * connections would collect more and more of them, and its clients would wait for each other while
+ * other workers are idle.  So a worker with connections stops listening ("parks") for as long as
+ * another one has none; whoever takes the last place without connections pokes the parked ones.
+ *
+ * All of this goes by the workers' slots.  A slot that lies (its worker died, or is hostile) can
+ * make others listen or not listen; the manager pokes after each death, so that nobody waits on it.
+ * A worker that has no connections but does not take any either (it is stopped, or swapped out) is the
+ * reason why a parked one looks by itself every now and then. */
+#ifndef KRAAL_SHARING_H
+#define KRAAL_SHARING_H
+
+#include <stdbool.h>
+
+#include "bridge.h"
+
+void sharing_open(const struct kraal_worker *worker);
+
+/* Say whether this worker has connections; pokes when it was the last one without. */
+void sharing_hold(bool holding);
+
+/* Have every worker of the pool look for new connections. */
+void sharing_poke(void);
+
+/* Whether some other worker runs no request now. */
+bool sharing_other_is_idle(void);
+
+/* For a worker with connections: may it leave new ones to others?  Remember to ask again when poked. */
+bool sharing_park(void);
+void sharing_unpark(void);
+
+#endif

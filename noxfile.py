@@ -1,0 +1,28 @@
+"""The checks of ./test and the benchmarks, in environments of their own."""
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install(".[http,test]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests; arguments go to pytest."""
+    session.install(".[http,test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmark beside php-fpm; arguments go to it."""
+    session.install(".")
+    session.run("python", "bench/hello.py", *session.posargs)

@@ -1,0 +1,3 @@
+"""kraal: a FastCGI process manager for PHP."""
+
+__version__ = "0.1.0"

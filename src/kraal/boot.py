@@ -1,0 +1,93 @@
+"""What the master tells a pool manager when it executes it.
+
+The order travels in a memory file; the descriptors beside it have fixed numbers.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class Descriptor(IntEnum):
+    """Open files that a manager finds."""
+
+    CHANNEL = 3
+    LISTENER = 4
+    SCOREBOARD = 5
+    ORDER = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Php:
+    """How PHP is to be started."""
+
+    ini_path: str | None  # php.ini, or the folder it is in
+    ini_scan_dir: str | None  # further *.ini files; None: what PHP was built with
+    ini_ignore: bool = False
+    defines: tuple[str, ...] = ()  # -d name=value, as written
+    executable: str = ""
+    extended_info: bool = False  # -e
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privileges:
+    """Whom the pool runs as, and with which limits.  None leaves a thing as it is."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+    nice: int | None = None
+    files: int | None = None
+    core: int | None = None
+    dumpable: bool = False
+    chroot: str | None = None
+    chdir: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """All that a manager needs to know of its pool."""
+
+    pool: str
+    policy: str  # static, dynamic or ondemand, for the status page
+    max_children: int
+    php: Php
+    privileges: Privileges = field(default_factory=Privileges)
+    environment: dict[str, str] = field(default_factory=dict)
+    # (name, value, admin): admin values can be changed neither by scripts nor by the web server
+    ini: tuple[tuple[str, str, bool], ...] = ()
+    max_requests: int = 0
+    extensions: str = ""
+    # (hexadecimal IPv6 address, IPv4 as ::ffff:a.b.c.d; prefix length); None means any peer
+    allowed_clients: tuple[tuple[str, int], ...] | None = None
+    client_complaints: tuple[str, ...] = ()  # what workers say about that list
+    status_path: str | None = None
+    ping_path: str | None = None
+    ping_response: str = "pong"
+    catch_output: bool = False
+    log_level: int = 2
+    log_limit: int = 1024
+    log_buffering: bool = True
+    quit_timeout: float = 0.0  # seconds; see stopping.py
+    control_timeout: float = 0.0
+
+    def to_bytes(self) -> bytes:
+        """For the memory file."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Order":
+        """Undo `to_bytes`."""
+        plain: dict[str, Any] = json.loads(content)
+        plain["php"] = Php(**_tuples(plain["php"]))
+        plain["privileges"] = Privileges(**_tuples(plain["privileges"]))
+        plain["ini"] = tuple((name, value, admin) for name, value, admin in plain["ini"])
+        if plain["allowed_clients"] is not None:
+            plain["allowed_clients"] = tuple((at, size) for at, size in plain["allowed_clients"])
+        plain["client_complaints"] = tuple(plain["client_complaints"])
+        return cls(**plain)
+
+
+def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}

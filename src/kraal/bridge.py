@@ -1,0 +1,233 @@
+"""The native library, opened: PHP in this process.
+
+Only a pool manager and its workers import this; a master never maps libphp.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from mmap import mmap
+from typing import Any, NoReturn
+
+from kraal import __version__
+from kraal._native import _bridge
+from kraal.errors import Exit, StartError
+
+_ffi: Any = _bridge.ffi
+
+
+class Outcome(IntEnum):
+    """Why `serve` came back; see enum kraal_outcome."""
+
+    STOPPED = 0
+    SPENT = 1
+    LOCAL_PAGE = 2
+    LISTENER_LOST = 3
+    PHP_FAILED = 4
+
+
+class PhpPage(IntEnum):
+    """What PHP can print about itself; see enum kraal_php_page."""
+
+    VERSION = 0
+    MODULES = 1
+    INFO = 2
+    SETTINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A request for a local page."""
+
+    path: str
+    method: str
+    query: str
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise StartError(sentence, exit=Exit.SOFTWARE)
+
+
+def _open_libphp(name: str) -> Any:
+    # Opened globally: PHP's shared extensions, OPcache included, look up zend_* in the global
+    # scope and do not name libphp as a dependency.  Opened locally, all of them fail to load.
+    try:
+        return _ffi.dlopen(name, _ffi.RTLD_NOW | _ffi.RTLD_GLOBAL)
+    except OSError as error:
+        _refuse(f"libphp cannot be loaded ({error}): install the package lib{_package()}-embed")
+
+
+def _package() -> str:
+    return f"php{_bridge.PHP_VERSION}"
+
+
+def load(libphp: str = _bridge.LIBPHP) -> tuple[Any, Any]:
+    """Open libphp and the library that was built for it; both close when nobody holds them any more.
+
+    Raises StartError with one sentence.
+    """
+    php = _open_libphp(libphp)
+    # The generated module lies beside the library it describes, installed and editable alike.
+    # (By os.path: importing pathlib would cost every pool some milliseconds.)
+    name = f"libkraal-php{_bridge.PHP_API}.so"
+    path = os.path.join(os.path.dirname(_bridge.__file__), name)
+    try:
+        return php, _ffi.dlopen(path, _ffi.RTLD_NOW)
+    except OSError as error:
+        _refuse(f"{name} and {libphp} do not fit each other ({error}): reinstall kraal")
+
+
+class Php:
+    """PHP, started once, in this process."""
+
+    def __init__(self) -> None:
+        self._libphp, self._library = load()
+
+    def start(
+        self,
+        *,
+        ini_path: str | None,
+        ini_ignore: bool,
+        ini_entries: str,
+        executable: str,
+        extended_info: bool = False,
+    ) -> None:
+        """Run PHP's module start-up.  Raises StartError."""
+        path = _text(ini_path)
+        entries = _text(ini_entries)
+        program = _text(executable or None)
+        settings = _ffi.new(
+            "struct kraal_php_settings *",
+            {
+                "ini_path": path,
+                "ini_ignore": ini_ignore,
+                "extended_info": extended_info,
+                "ini_entries": entries,
+                "executable": program,
+            },
+        )
+        error = _ffi.new("char[]", 512)
+        if self._library.kraal_php_start(settings, error, 512) < 0:
+            _refuse(_ffi.string(error).decode())
+
+    def lock_ini(self, name: str) -> bool:
+        """Let neither scripts nor web servers change an ini entry; False if PHP has no such entry."""
+        return bool(self._library.kraal_php_lock_ini(name.encode()) == 0)
+
+    def has_opcache(self) -> bool:
+        """Whether OPcache is loaded."""
+        return bool(self._library.kraal_php_has_zend_extension(b"Zend OPcache"))
+
+    def print(self, page: PhpPage) -> None:
+        """Print to standard output."""
+        self._library.kraal_php_print(int(page), __version__.encode())
+
+    def stop(self) -> None:
+        """Run PHP's module shutdown."""
+        self._library.kraal_php_stop()
+
+    def vacate(self, scoreboard: mmap, slot: int) -> None:
+        """Take back the slot of a worker that is gone, whatever it left in it."""
+        self._library.kraal_slot_vacate(_ffi.from_buffer(scoreboard), slot)
+
+    def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
+        """Become a worker.  Call it once, after fork."""
+        return Worker(self._library, settings, scoreboard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """See struct kraal_worker."""
+
+    manager: int
+    listener: int
+    poke: int
+    log: int
+    slot: int
+    slot_count: int
+    catch_output: bool
+    unfinished: mmap | None
+    log_level: int
+    log_limit: int
+    # (hexadecimal IPv6 or mapped IPv4 address, prefix length); None: every peer
+    allowed_clients: Sequence[tuple[str, int]] | None
+    max_requests: int
+    extensions: str
+    status_path: str | None
+    ping_path: str | None
+    pool: str
+    policy: str
+
+
+class Worker:
+    """The native serve loop of this process."""
+
+    def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap) -> None:
+        self._library = library
+        everybody = settings.allowed_clients is None
+        networks = [
+            {"address": bytes.fromhex(at), "prefix": size} for at, size in settings.allowed_clients or ()
+        ]
+        # C keeps pointers to all of these, so they live as long as the worker.
+        self._kept = [
+            _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks),
+            _text(settings.extensions),
+            _text(settings.status_path),
+            _text(settings.ping_path),
+            _text(settings.pool),
+            _text(settings.policy),
+            _ffi.from_buffer(scoreboard),
+            _ffi.from_buffer("uint8_t[]", settings.unfinished)
+            if settings.unfinished is not None
+            else _ffi.NULL,
+        ]
+        allowed, extensions, status_path, ping_path, pool, policy, board, unfinished = self._kept
+        self._worker = _ffi.new(
+            "struct kraal_worker *",
+            {
+                "manager": settings.manager,
+                "listener": settings.listener,
+                "poke": settings.poke,
+                "log": settings.log,
+                "catch_output": settings.catch_output,
+                "unfinished": unfinished,
+                "log_level": settings.log_level,
+                "log_limit": settings.log_limit,
+                "scoreboard": board,
+                "slot": settings.slot,
+                "slot_count": settings.slot_count,
+                "allowed_count": len(networks),
+                "allowed": allowed,
+                "max_requests": settings.max_requests,
+                "extensions": extensions,
+                "status_path": status_path,
+                "ping_path": ping_path,
+                "pool": pool,
+                "policy": policy,
+            },
+        )
+        if library.kraal_worker_start(self._worker) < 0:
+            raise OSError(_ffi.errno, "the worker cannot watch its listener")
+
+    def serve(self) -> Outcome:
+        """Serve until something happens that Python decides on."""
+        return Outcome(self._library.kraal_serve(self._worker))
+
+    def page_request(self) -> PageRequest:
+        """What LOCAL_PAGE was about."""
+        page = _ffi.new("struct kraal_page_request *")
+        self._library.kraal_page_get(page)
+        return PageRequest(*(_string(text) for text in (page.path, page.method, page.query)))
+
+    def answer(self, response: bytes) -> None:
+        """Answer LOCAL_PAGE."""
+        self._library.kraal_answer(response, len(response))
+
+
+def _text(value: str | None) -> Any:
+    return _ffi.NULL if value is None else _ffi.new("char[]", value.encode("utf-8", "surrogateescape"))
+
+
+def _string(text: Any) -> str:
+    return "" if text == _ffi.NULL else _ffi.string(text).decode("utf-8", "replace")

@@ -1,0 +1,198 @@
+"""Every directive of php-fpm 8.2 to 8.5 in one table: name, kind, meaning, since, in force or not.
+
+The default of a directive is that of its field in `model`.  What kraal accepts but does not act on
+yet is marked; whoever sets it is told so once per line.
+"""
+
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+
+from kraal.config.model import Global, Pool
+
+# Without these there is no pool.
+REQUIRED = ("listen", "pm", "pm.max_children")
+_DAEMON = 24
+
+
+class Kind(Enum):
+    """How the value of a directive is understood."""
+
+    TEXT = "text"
+    PATH = "path"
+    INTEGER = "integer"
+    TIME = "time"
+    BOOLEAN = "boolean"
+    LOG_LEVEL = "log level"
+    FACILITY = "syslog facility"
+    CORE = "integer or unlimited"
+    PM = "static, dynamic or ondemand"
+
+
+class Scope(Enum):
+    """The kind of section where a directive may stand."""
+
+    GLOBAL = "global"
+    POOL = "pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One row of the table."""
+
+    scope: Scope
+    name: str
+    kind: Kind
+    meaning: str
+    since: str = ""
+    in_force: bool = True
+
+    @property
+    def field(self) -> str:
+        """The name of its field in the model."""
+        return self.name.replace(".", "_")
+
+    @property
+    def default(self) -> object:
+        """The value when it is not written; None means unset."""
+        owner = Global if self.scope is Scope.GLOBAL else Pool
+        return next(field.default for field in fields(owner) if field.name == self.field)
+
+    @property
+    def written_default(self) -> str:
+        """The default as one would write it; empty when there is none."""
+        match self.default:
+            case None:
+                return ""
+            case bool(value):
+                return "yes" if value else "no"
+            case Enum() as member:
+                return member.name.lower()
+            case value if self.kind is Kind.FACILITY:
+                return "daemon" if value == _DAEMON else str(value)
+            case value:
+                return f"{value}s" if self.kind is Kind.TIME else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayDirective:
+    """A directive written with brackets, in pools only: `name[key] = value`."""
+
+    name: str
+    meaning: str
+    since: str = ""
+    in_force: bool = True
+
+    @property
+    def written(self) -> str:
+        """The name with its brackets."""
+        return f"{self.name}[]" if self.name == "access.suppress_path" else f"{self.name}[NAME]"
+
+
+def _global(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
+    return Directive(Scope.GLOBAL, name, kind, meaning, since)
+
+
+def _pool(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
+    return Directive(Scope.POOL, name, kind, meaning, since)
+
+
+def _later(directive: Directive) -> Directive:
+    """Mark a directive that is accepted, but that this version does not act on."""
+    return replace(directive, in_force=False)
+
+
+GLOBAL = (
+    _global("pid", Kind.PATH, "File that holds the master's process id."),
+    _global("error_log", Kind.PATH, "File that the master logs to, or `syslog`."),
+    _global("syslog.ident", Kind.TEXT, "Tag in front of lines sent to syslog."),
+    _global("syslog.facility", Kind.FACILITY, "Facility of lines sent to syslog."),
+    _global(
+        "log_buffering", Kind.BOOLEAN, "Write what workers say when its line is complete, not before.", "7.3"
+    ),
+    _global("log_level", Kind.LOG_LEVEL, "Least grave level that is logged."),
+    _global(
+        "log_limit", Kind.INTEGER, "Longest line of the log in bytes, all included; longer ones go on.", "7.3"
+    ),
+    _later(
+        _global(
+            "emergency_restart_threshold",
+            Kind.INTEGER,
+            "Number of crashed workers that restarts everything; 0 is never.",
+        )
+    ),
+    _later(_global("emergency_restart_interval", Kind.TIME, "Time within which those crashes count.")),
+    _global("process_control_timeout", Kind.TIME, "Time for workers to obey a signal before a harder one."),
+    _later(_global("process.max", Kind.INTEGER, "Most workers of all pools together; 0 is no limit.", "5.4")),
+    _global("process.priority", Kind.INTEGER, "Nice value of the master, -19 to 20."),
+    _global("daemonize", Kind.BOOLEAN, "Go to the background."),
+    _global("rlimit_files", Kind.INTEGER, "Limit of open files of the master."),
+    _global("rlimit_core", Kind.CORE, "Limit of the core file size of the master."),
+    _later(_global("events.mechanism", Kind.TEXT, "How the master waits for events.")),
+    _later(_global("systemd_interval", Kind.TIME, "Time between status reports to systemd; 0 is off.")),
+)
+
+POOL = (
+    _pool("prefix", Kind.PATH, "Directory that relative paths of the pool start from."),
+    _pool("user", Kind.TEXT, "User of the workers; needed when the master is root."),
+    _pool("group", Kind.TEXT, "Group of the workers; the user's own if not set."),
+    _pool("listen", Kind.TEXT, "Address for requests: `port`, `host:port` or the path of a socket."),
+    _pool(
+        "listen.backlog",
+        Kind.INTEGER,
+        "Length of the queue of the listening socket; -1 is the system's most.",
+    ),
+    _pool("listen.acl_users", Kind.TEXT, "Users that may connect to the socket file, as a list."),
+    _pool("listen.acl_groups", Kind.TEXT, "Groups that may connect to the socket file, as a list."),
+    _pool("listen.owner", Kind.TEXT, "Owner of the socket file."),
+    _pool("listen.group", Kind.TEXT, "Group of the socket file."),
+    _pool("listen.mode", Kind.TEXT, "Permissions of the socket file, octal; 0660 if not set."),
+    _pool("listen.allowed_clients", Kind.TEXT, "Addresses or networks allowed over TCP; any if not set."),
+    _pool("process.priority", Kind.INTEGER, "Nice value of the workers, -19 to 20."),
+    _pool("process.dumpable", Kind.BOOLEAN, "Let the workers be traced and leave core files.", "7.0.29"),
+    _pool("pm", Kind.PM, "How the number of workers is governed."),
+    _pool("pm.max_children", Kind.INTEGER, "Most workers at a time."),
+    _pool("pm.start_servers", Kind.INTEGER, "Workers at the start (dynamic)."),
+    _pool("pm.min_spare_servers", Kind.INTEGER, "Fewest idle workers (dynamic)."),
+    _pool("pm.max_spare_servers", Kind.INTEGER, "Most idle workers (dynamic)."),
+    _later(_pool("pm.max_spawn_rate", Kind.INTEGER, "Most workers started in one step.", "8.1")),
+    _later(_pool("pm.process_idle_timeout", Kind.TIME, "Idle time after which a worker ends (ondemand).")),
+    _pool("pm.max_requests", Kind.INTEGER, "Requests after which a worker is replaced; 0 is never."),
+    _pool("pm.status_path", Kind.TEXT, "URI of the status page."),
+    _later(_pool("pm.status_listen", Kind.TEXT, "Address that answers the status page alone.", "8.0")),
+    _pool("ping.path", Kind.TEXT, "URI that answers that the pool is alive."),
+    _pool("ping.response", Kind.TEXT, "Answer to a ping."),
+    _later(_pool("access.log", Kind.PATH, "File of the access log.")),
+    _later(_pool("access.format", Kind.TEXT, "Format of the access log.")),
+    _later(_pool("slowlog", Kind.PATH, "File for the stacks of slow requests.")),
+    _later(_pool("request_slowlog_timeout", Kind.TIME, "Time after which a request is slow; 0 is never.")),
+    _later(_pool("request_slowlog_trace_depth", Kind.INTEGER, "Frames of a slow request's stack.", "7.2")),
+    _later(
+        _pool("request_terminate_timeout", Kind.TIME, "Time after which a request is killed; 0 is never.")
+    ),
+    _later(
+        _pool(
+            "request_terminate_timeout_track_finished",
+            Kind.BOOLEAN,
+            "Count the time after fastcgi_finish_request() too.",
+            "7.3",
+        )
+    ),
+    _pool("rlimit_files", Kind.INTEGER, "Limit of open files of the workers."),
+    _pool("rlimit_core", Kind.CORE, "Limit of the core file size of the workers."),
+    _pool("chroot", Kind.PATH, "Root directory of the workers."),
+    _pool("chdir", Kind.PATH, "Working directory of the workers."),
+    _pool("catch_workers_output", Kind.BOOLEAN, "Log what workers write to stdout and stderr."),
+    _pool("decorate_workers_output", Kind.BOOLEAN, "Say in the log which worker wrote it.", "7.3"),
+    _pool("clear_env", Kind.BOOLEAN, "Start the workers without the master's environment."),
+    _pool("security.limit_extensions", Kind.TEXT, "Endings that the main script may have; empty allows all."),
+    _later(_pool("apparmor_hat", Kind.TEXT, "AppArmor hat of the workers.")),
+)
+
+ARRAYS = (
+    ArrayDirective("env", "Environment variable of the workers; `$NAME` takes the master's."),
+    ArrayDirective("php_value", "PHP setting that scripts may change."),
+    ArrayDirective("php_flag", "Boolean PHP setting that scripts may change."),
+    ArrayDirective("php_admin_value", "PHP setting that scripts may not change."),
+    ArrayDirective("php_admin_flag", "Boolean PHP setting that scripts may not change."),
+    ArrayDirective("access.suppress_path", "Path whose requests are not logged.", "8.2", in_force=False),
+)

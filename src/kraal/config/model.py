@@ -1,0 +1,217 @@
+"""What the configuration says, typed: one value for the process, one per pool.
+
+A field is the directive of that name with `.` as `_`.  Its default here is the directive's default;
+its kind and meaning are in `directives`.  Texts stay as php-fpm shows them, and properties give
+them the form that code wants.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from kraal.config.address import Address, is_tcp, parse_address
+from kraal.config.clients import Clients, parse_clients
+from kraal.config.excerpts import printable
+from kraal.errors import Place
+
+
+class Pm(Enum):
+    """Who decides how many workers a pool has."""
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+    ONDEMAND = "ondemand"
+
+
+class LogLevel(IntEnum):
+    """How grave a line of the log is."""
+
+    DEBUG = 1
+    NOTICE = 2
+    WARNING = 3
+    ERROR = 4
+    ALERT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line for the log that stops nothing."""
+
+    level: LogLevel
+    text: str
+    pool: str | None = None
+
+    def __str__(self) -> str:
+        return printable(self.text if self.pool is None else f"[pool {self.pool}] {self.text}")
+
+
+@dataclass(frozen=True, slots=True)
+class PhpValue:
+    """An ini setting of a pool's workers; `kind` is php_value or php_admin_value, flags are 1 or 0."""
+
+    kind: str
+    name: str
+    value: str
+    at: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom the workers become.  Given as a number it has no home, and no name if passwd lacks it."""
+
+    uid: int
+    gid: int
+    name: str | None = None
+    home: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Global:
+    """The `[global]` section.  For limits 0 means the system's own; rlimit_core -1 is unlimited."""
+
+    pid: str | None = None
+    error_log: str = "log/php-fpm.log"
+    syslog_ident: str = "php-fpm"
+    syslog_facility: int = 24
+    log_buffering: bool = True
+    log_level: LogLevel = LogLevel.NOTICE
+    log_limit: int = 1024
+    emergency_restart_threshold: int = 0
+    emergency_restart_interval: int = 0
+    process_control_timeout: int = 0
+    process_max: int = 0
+    process_priority: int | None = None
+    daemonize: bool = True
+    rlimit_files: int = 0
+    rlimit_core: int = 0
+    events_mechanism: str | None = None
+    systemd_interval: int = 10
+    written: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The section of one pool.  Times are seconds; 0 means off."""
+
+    name: str
+    at: Place
+    prefix: str | None = None
+    user: str | None = None
+    group: str | None = None
+    listen: str = ""
+    listen_backlog: int = -1
+    listen_acl_users: str | None = None
+    listen_acl_groups: str | None = None
+    listen_owner: str | None = None
+    listen_group: str | None = None
+    listen_mode: str | None = None
+    listen_allowed_clients: str | None = None
+    process_priority: int | None = None
+    process_dumpable: bool = False
+    pm: Pm = Pm.STATIC
+    pm_max_children: int = 0
+    pm_start_servers: int = 0
+    pm_min_spare_servers: int = 0
+    pm_max_spare_servers: int = 0
+    pm_max_spawn_rate: int = 32
+    pm_process_idle_timeout: int = 10
+    pm_max_requests: int = 0
+    pm_status_path: str | None = None
+    pm_status_listen: str | None = None
+    ping_path: str | None = None
+    ping_response: str | None = None
+    access_log: str | None = None
+    access_format: str | None = None
+    access_suppress_path: tuple[str, ...] = ()
+    slowlog: str | None = None
+    request_slowlog_timeout: int = 0
+    request_slowlog_trace_depth: int = 20
+    request_terminate_timeout: int = 0
+    request_terminate_timeout_track_finished: bool = False
+    rlimit_files: int = 0
+    rlimit_core: int = 0
+    chroot: str | None = None
+    chdir: str | None = None
+    catch_workers_output: bool = False
+    decorate_workers_output: bool = True
+    clear_env: bool = True
+    security_limit_extensions: str = ".php .phar"
+    apparmor_hat: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    php_values: tuple[PhpValue, ...] = ()
+    written: frozenset[str] = frozenset()
+    # Found out by the loader rather than written:
+    account: Account | None = None
+    socket_uid: int = -1
+    socket_gid: int = -1
+
+    @property
+    def address(self) -> Address:
+        """Where to listen; the loader has made sure that the text is an address."""
+        return parse_address(self.listen)
+
+    @property
+    def socket_mode(self) -> int:
+        """The mode of the socket file; as in php-fpm what follows the octal digits does not count."""
+        if not self.listen_mode:
+            return 0o660
+        digits = re.match(r"[0-7]*", self.listen_mode.strip())
+        return int("0" + digits[0], 8) if digits else 0
+
+    @property
+    def acl_users(self) -> tuple[str, ...]:
+        """The further users of the socket file."""
+        return () if is_tcp(self.listen) else _list(self.listen_acl_users)
+
+    @property
+    def acl_groups(self) -> tuple[str, ...]:
+        """The further groups of the socket file."""
+        return () if is_tcp(self.listen) else _list(self.listen_acl_groups)
+
+    @property
+    def limit_extensions(self) -> tuple[str, ...]:
+        """The endings that a main script may have; none means any."""
+        return tuple(re.findall(r"[^ \t]+", self.security_limit_extensions))
+
+    @property
+    def allowed_clients(self) -> Clients | None:
+        """The peers that may connect over TCP; None means any."""
+        text = self.listen_allowed_clients
+        return None if text is None else parse_clients(text)
+
+    @property
+    def client_complaints(self) -> tuple[str, ...]:
+        """What is wrong with that list; over a socket file it does not count."""
+        clients = self.allowed_clients
+        return clients.complaints if clients and is_tcp(self.listen) else ()
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, pools in the order of the files."""
+
+    global_: Global
+    pools: tuple[Pool, ...]
+    file: str
+    warnings: tuple[Notice, ...] = ()
+
+
+def worker_environment(pool: Pool, environ: Mapping[str, str]) -> dict[str, str]:
+    """Compute the environment of a pool's workers out of the master's.
+
+    A value `$NAME` is looked up in the master's environment.  Of two entries for one name the first
+    wins, for php-fpm sets them last to first.  USER and HOME
+    follow the account unless written, but not an account given as a number.
+    """
+    result = {} if pool.clear_env else dict(environ)
+    account = pool.account
+    if account is not None and account.name is not None and account.home is not None:
+        result |= {"USER": account.name, "HOME": account.home}
+    for name, value in reversed(pool.env):
+        result[name] = environ.get(value[1:], "") if value.startswith("$") else value
+    return result

@@ -1,0 +1,186 @@
+"""The master's listening sockets: one per pool, inherited where possible, opened otherwise.
+
+How a socket is opened is in `unix.listener`, what was passed to us in `unix.inherited`.
+"""
+
+import grp
+import os
+import pwd
+import socket
+from collections.abc import Iterable, Sequence
+
+from kraal.config.address import TcpAddress, UnixAddress
+from kraal.config.model import Pool
+from kraal.errors import StartError
+from kraal.logs.error import ErrorLog
+from kraal.unix.acl import Acl
+from kraal.unix.inherited import Inherited, Passed, adopt
+from kraal.unix.listener import Listener, Ownership, OwnershipError, Place, open_tcp, open_unix, resolve
+
+_FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
+
+
+class Listeners:
+    """The one owner of the sockets."""
+
+    def __init__(self, log: ErrorLog) -> None:
+        self._log = log
+        self._open: dict[str, Listener] = {}
+        self._inherited: list[Inherited] = []
+
+    def fileno(self, pool: str) -> int:
+        """The descriptor of a pool's socket."""
+        return self._open[pool].socket.fileno()
+
+    def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = ()) -> None:
+        """Have a socket for each pool, and close what was passed for none.  Raises StartError."""
+        self._adopt(passed)
+        # Names before addresses: a socket that is meant for one pool is not another one's.
+        for pool in pools:
+            self._take_named(pool)
+        for pool in pools:
+            if pool.name not in self._open:
+                self._open[pool.name] = self._listen(pool)
+        self._close_unwanted()
+
+    def close(self) -> None:
+        """Close all, and remove the files of those that are ours."""
+        for listener in (*self._open.values(), *(each.listener for each in self._inherited)):
+            listener.close()
+        self._open.clear()
+        self._inherited.clear()
+
+    # ------------------------------------------------------------ inherited
+
+    def _adopt(self, passed: Iterable[Passed]) -> None:
+        for each in passed:
+            found = adopt(each)
+            if found is None:
+                text = f"inherited descriptor fd={each.fd} is no listening socket, it is ignored"
+                self._log.warning(text)
+                continue
+            self._inherited.append(found)
+            self._log.notice(f"using inherited socket {found}")
+
+    def _take_named(self, pool: Pool) -> None:
+        named = [each for each in self._inherited if each.name == pool.name]
+        if not named:
+            return
+        keys = set(self._keys(pool))
+        fitting = [each for each in named if not keys.isdisjoint(each.keys)]
+        if not fitting:
+            text = f'listens on "{named[0].listener.key}", the inherited socket of that name, not on'
+            self._log.notice(f"[pool {pool.name}] {text} {pool.listen}")
+        self._open[pool.name] = self._take(*fitting[:1] or named[:1])
+
+    def _take(self, found: Inherited) -> Listener:
+        self._inherited.remove(found)
+        return found.listener
+
+    def _take_first(self, keys: Iterable[str]) -> Listener | None:
+        for key in keys:
+            for each in self._inherited:
+                if key in each.keys:
+                    return self._take(each)
+        return None
+
+    def _close_unwanted(self) -> None:
+        for each in self._inherited:
+            self._log.notice(f"inherited socket {each} is wanted by no pool, it is closed")
+            each.listener.close()
+        self._inherited.clear()
+
+    def _keys(self, pool: Pool) -> tuple[str, ...]:
+        """What would do for a pool, best first."""
+        address = pool.address
+        if isinstance(address, UnixAddress):
+            return (address.path, os.path.realpath(address.path))
+        if address.host is None:
+            return (f":::{address.port}", f"0.0.0.0:{address.port}")
+        try:
+            return tuple(place.key for place in resolve(address.host, address.port))
+        except StartError:
+            return ()
+
+    # ------------------------------------------------------------ opened
+
+    def _listen(self, pool: Pool) -> Listener:
+        address = pool.address
+        if self._inherited and (found := self._take_first(self._keys(pool))):
+            return found
+        if isinstance(address, UnixAddress):
+            return self._open_unix(pool, address)
+        if address.host is not None:
+            return self._open_host(pool, address, address.host)
+        return self._open_any(pool, address.port)
+
+    def _open_any(self, pool: Pool, port: int) -> Listener:
+        first, second = Place(socket.AF_INET6, ("::", port, 0, 0)), Place(socket.AF_INET, ("0.0.0.0", port))
+        self._refuse_second(pool, first.key)
+        try:
+            return open_tcp(first, pool.listen_backlog, pool.listen)
+        except StartError:
+            self._log.notice(_FALLBACK)
+        self._refuse_second(pool, second.key)
+        return open_tcp(second, pool.listen_backlog, pool.listen)
+
+    def _open_unix(self, pool: Pool, address: UnixAddress) -> Listener:
+        self._refuse_second(pool, address.path)
+        ownership = Ownership(pool.socket_uid, pool.socket_gid, pool.socket_mode, self._acl(pool))
+        try:
+            return open_unix(address.path, pool.listen_backlog, ownership)
+        except OwnershipError as error:
+            raise StartError(f"[pool {pool.name}] {error}") from error
+
+    def _open_host(self, pool: Pool, address: TcpAddress, host: str) -> Listener:
+        """Listen on the first address of a host that can be had; php-fpm ignores the others as well."""
+        listener: Listener | None = None
+        failure: StartError | None = None
+        for place in resolve(host, address.port):
+            if listener:
+                self._log.warning(f"Found multiple addresses for {host}, {place.host} ignored")
+                continue
+            if failure:
+                self._log.error(str(failure))
+            self._refuse_second(pool, place.key)
+            try:
+                listener = open_tcp(place, pool.listen_backlog, pool.listen)
+            except StartError as error:
+                failure = error
+        if listener is None:
+            raise failure or StartError(f"getaddrinfo: no address for '{address}'")
+        return listener
+
+    def _refuse_second(self, pool: Pool, key: str) -> None:
+        """Two pools may have written one address in two ways; php-fpm would let them share it."""
+        for owner, listener in self._open.items():
+            if listener.key == key:
+                complaint = "unable to set listen address as it's already used in another pool"
+                raise StartError(f"[pool {pool.name}] {complaint} '{owner}'")
+
+    # ------------------------------------------------------------ access control lists
+
+    def _acl(self, pool: Pool) -> Acl:
+        users = tuple(_uid(name, pool) for name in pool.acl_users)
+        groups = tuple(_gid(name, pool) for name in pool.acl_groups)
+        acl = Acl(users, groups)
+        if acl:
+            for name, value in (("listen.owner", pool.listen_owner), ("listen.group", pool.listen_group)):
+                if value:
+                    self._log.warning(f"[pool {pool.name}] ACL set, {name} = '{value}' is ignored")
+        return acl
+
+
+def _uid(name: str, pool: Pool) -> int:
+    # As in php-fpm these are names, also if they look like numbers.
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError) as error:
+        raise StartError(f"[pool {pool.name}] cannot get uid for user '{name}': no such user") from error
+
+
+def _gid(name: str, pool: Pool) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError) as error:
+        raise StartError(f"[pool {pool.name}] cannot get gid for group '{name}': no such group") from error

@@ -1,0 +1,1 @@
+"""The error log, and what workers write."""

@@ -1,0 +1,159 @@
+"""Reading what workers write to standard output and standard error.
+
+A worker must not wait for the log: its pipes are read whether or not whoever takes the text has room for it.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from mmap import mmap
+
+from kraal.logs.output import END_OF_REQUEST, Said, Stream, WorkerOutput
+from kraal.unix.loop import Loop
+
+# With what is held of a line, a message to the master (see channel.py).
+_CHUNK = 8192
+# So many chunks of one stream, and then others have their turn.
+_TURN = 16
+_LAST_TURN = 1024
+# Room for a burst while the manager is busy.  All pipes of a user together have a limit of 64 MB
+# (pipe-user-pages-soft), beyond which even those of PHP's proc_open() get small: so no more than this,
+# and for one stream.
+_STDERR_SIZE = 1 << 18
+
+
+@dataclass(slots=True)
+class Pipes:
+    """The pipes of one worker that is about to be forked, as (our end, its end) by stream.
+
+    `unfinished` is a byte that the worker can see: not zero while the manager reads, or holds text of a
+    line that has not ended.  A worker need not tell the end of a request that left nothing to end.
+    """
+
+    ends: dict[Stream, tuple[int, int]] = field(default_factory=dict)
+    unfinished: mmap | None = None
+
+    @classmethod
+    def open(cls, *, wanted: bool) -> "Pipes":
+        """One pipe per stream, if they are wanted; our end never blocks."""
+        if not wanted:
+            return cls()
+        pipes = cls(unfinished=mmap(-1, 1))
+        try:
+            for stream in Stream:
+                pipes.ends[stream] = os.pipe2(os.O_CLOEXEC)
+                os.set_blocking(pipes.ends[stream][0], False)
+        except OSError:
+            pipes.close()
+            raise
+        with suppress(PermissionError):
+            fcntl.fcntl(pipes.ends[Stream.STDERR][0], fcntl.F_SETPIPE_SZ, _STDERR_SIZE)
+        return pipes
+
+    def close(self) -> None:
+        """There will be no worker."""
+        for ends in self.ends.values():
+            for fd in ends:
+                os.close(fd)
+
+    def attach(self) -> None:
+        """In the worker: put its ends where the streams belong."""
+        for stream, (ours, theirs) in self.ends.items():
+            os.dup2(theirs, stream)
+            os.close(ours)
+            os.close(theirs)
+
+
+class _Worker:
+    """Our ends of the pipes of one worker."""
+
+    def __init__(self, write: Callable[[Said], None], unfinished: mmap, *, buffering: bool) -> None:
+        self.fds: dict[Stream, int] = {}
+        self.unfinished = unfinished
+        self._output = WorkerOutput(buffering=buffering)
+        self._write = write
+
+    def read(self, stream: Stream, chunks: int) -> bool:
+        """Take so many chunks at most.  Returns whether the stream is at its end."""
+        # The worker relies on the order (see log.c).
+        self.unfinished[0] = 1
+        ended = self._read_chunks(stream, chunks)
+        self.unfinished[0] = self._output.pending
+        return ended
+
+    def _read_chunks(self, stream: Stream, chunks: int) -> bool:
+        with suppress(BlockingIOError):
+            for _ in range(chunks):
+                chunk = os.read(self.fds[stream], _CHUNK)
+                if stream is Stream.STDERR and END_OF_REQUEST[-1:] in chunk:
+                    # Perhaps the end of a request, and what it printed belongs before that.
+                    self._read_stdout()
+                self._show(self._output.feed(stream, chunk) if chunk else self._output.close(stream))
+                if not chunk:
+                    return True
+        return False
+
+    def _read_stdout(self) -> None:
+        if Stream.STDOUT not in self.fds:
+            return
+        with suppress(BlockingIOError):
+            # The end of the stream is left to the loop.
+            self._show(self._output.feed(Stream.STDOUT, os.read(self.fds[Stream.STDOUT], _CHUNK)))
+
+    def _show(self, said: list[Said]) -> None:
+        for each in said:
+            self._write(each)
+
+
+class Capture:
+    """The one owner of our ends."""
+
+    def __init__(self, loop: Loop, write: Callable[[int, Said], None], *, buffering: bool) -> None:
+        """`write` gets a worker's pid and what it said."""
+        self._loop = loop
+        self._write = write
+        self._buffering = buffering
+        self._workers: set[_Worker] = set()
+
+    def add(self, pid: int, pipes: Pipes) -> None:
+        """In the manager: read our ends until the worker and all its children have closed theirs."""
+        if pipes.unfinished is None:
+            return
+        worker = _Worker(partial(self._write, pid), pipes.unfinished, buffering=self._buffering)
+        self._workers.add(worker)
+        for stream, (ours, theirs) in pipes.ends.items():
+            os.close(theirs)
+            worker.fds[stream] = ours
+            self._loop.watch(ours, partial(self._read, worker, stream, _TURN))
+
+    def look(self) -> None:
+        """Read what is there already."""
+        self._read_all(_TURN)
+
+    def drain(self) -> None:
+        """Read to the end: nothing that a worker wrote is lost when the manager leaves."""
+        self._read_all(_LAST_TURN)
+
+    def close_in_child(self) -> None:
+        """After fork: other workers' pipes are none of our business."""
+        for worker in self._workers:
+            worker.unfinished.close()
+            for fd in worker.fds.values():
+                os.close(fd)
+
+    def _read_all(self, chunks: int) -> None:
+        for worker in list(self._workers):
+            for stream in list(worker.fds):
+                self._read(worker, stream, chunks)
+
+    def _read(self, worker: _Worker, stream: Stream, chunks: int) -> None:
+        if not worker.read(stream, chunks):
+            return
+        fd = worker.fds.pop(stream)
+        self._loop.unwatch(fd)
+        os.close(fd)
+        if not worker.fds:
+            self._workers.discard(worker)

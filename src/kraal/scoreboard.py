@@ -1,0 +1,166 @@
+"""The scoreboard: which worker does what.  Python reads it; each slot is written by its worker in C.
+
+A worker is foreign: whatever stands in the memory, reading gives values or None, never an error.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from mmap import mmap
+from typing import Any
+
+from kraal._native import _bridge
+
+_ffi: Any = _bridge.ffi
+_HEADER = _ffi.sizeof("struct kraal_scoreboard")
+_SLOT = _ffi.sizeof("struct kraal_slot")
+_MAGIC = 0x6B726C31
+# A slot that is being written is read again; a worker that died while writing must not hold us up.
+_ATTEMPTS = 20
+
+
+class Stage(IntEnum):
+    """What a worker is at; see enum kraal_stage."""
+
+    IDLE = 1
+    READING_HEADERS = 2
+    INFO = 3
+    RUNNING = 4
+    ENDING = 5
+    FINISHING = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """One used slot.  Clock values are nanoseconds of the monotonic clock, `started_at` is of the epoch."""
+
+    pid: int
+    stage: Stage
+    requests: int
+    started_at: int
+    accepted_ns: int
+    finished_ns: int
+    cpu_ns: int
+    memory: int
+    content_length: int
+    method: str
+    user: str
+    uri: str
+    query: str
+    script: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    """All of a scoreboard at one moment."""
+
+    started_at: int
+    accepted: int
+    slow: int
+    max_active: int
+    max_children_reached: int
+    workers: tuple[WorkerState, ...]
+
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a request."""
+        return sum(worker.stage is Stage.IDLE for worker in self.workers)
+
+    @property
+    def active(self) -> int:
+        """Workers that have one."""
+        return len(self.workers) - self.idle
+
+
+def size_for(slots: int) -> int:
+    """Bytes of a scoreboard."""
+    return int(_HEADER + slots * _SLOT)
+
+
+class Scoreboard:
+    """A scoreboard in shared memory."""
+
+    def __init__(self, memory: mmap) -> None:
+        self.memory = memory
+        self._view = _ffi.from_buffer(memory)
+        self._header = _ffi.cast("struct kraal_scoreboard *", self._view)
+        self._count = max(0, (len(memory) - _HEADER) // _SLOT)
+        self._slots = _ffi.cast("struct kraal_slot *", self._view + _HEADER)
+
+    def initialize(self) -> None:
+        """Write the header of fresh memory."""
+        self._header.magic = _MAGIC
+        self._header.slot_count = self._count
+        self._header.slot_size = _SLOT
+        self._header.started_at = int(time.time())
+
+    def free_slot(self) -> int | None:
+        """The first slot without a worker."""
+        return next((index for index in range(self._count) if self._slots[index].pid == 0), None)
+
+    def prepare(self, index: int) -> None:
+        """Make a slot ready for a worker that is about to be forked."""
+        _ffi.memmove(self._slots + index, bytes(_SLOT), _SLOT)
+        slot = self._slots[index]
+        slot.started_at = int(time.time())
+        slot.stage = Stage.IDLE
+
+    def occupy(self, index: int, pid: int) -> None:
+        """Say whose slot it is.  All else in it belongs to the worker, which may be serving already."""
+        self._slots[index].pid = pid
+
+    def requests(self, index: int) -> int:
+        """How many requests the worker in a slot has taken."""
+        return int(self._slots[index].requests)
+
+    def read(self) -> PoolState:
+        """Everything, as it is now."""
+        header = self._header
+        return PoolState(
+            started_at=int(header.started_at),
+            accepted=int(header.accepted),
+            slow=int(header.slow),
+            max_active=int(header.max_active),
+            max_children_reached=int(header.max_children_reached),
+            workers=tuple(self._read_slots()),
+        )
+
+    def _read_slots(self) -> Iterator[WorkerState]:
+        for index in range(self._count):
+            state = _decode(self._copy(index))
+            if state:
+                yield state
+
+    def _copy(self, index: int) -> Any:
+        """A copy of a slot, whole if the writer lets us."""
+        copy = _ffi.new("struct kraal_slot *")
+        for _ in range(_ATTEMPTS):
+            before = self._slots[index].sequence
+            _ffi.memmove(copy, self._slots + index, _SLOT)
+            if before % 2 == 0 and before == self._slots[index].sequence:
+                break
+        return copy
+
+
+def _decode(slot: Any) -> WorkerState | None:
+    if slot.pid <= 0:
+        return None
+    stage = Stage(slot.stage) if slot.stage in Stage.__members__.values() else Stage.RUNNING
+    return WorkerState(
+        pid=slot.pid,
+        stage=stage,
+        requests=slot.requests,
+        started_at=slot.started_at,
+        accepted_ns=slot.accepted_ns,
+        finished_ns=slot.finished_ns,
+        cpu_ns=slot.cpu_ns,
+        memory=slot.memory,
+        content_length=slot.content_length,
+        **{name: _text(getattr(slot, name)) for name in ("method", "user", "uri", "query", "script")},
+    )
+
+
+def _text(array: Any) -> str:
+    # Not ffi.string: a hostile worker may leave out the NUL.
+    return bytes(_ffi.buffer(array)).partition(b"\0")[0].decode("utf-8", "replace")

@@ -1,0 +1,39 @@
+"""The stop ladder: which signal workers get, and when the next, harder one.
+
+php-fpm's rules.  Only where `process_control_timeout` is not set do running requests get more time
+than php-fpm gives them, which is none.
+"""
+
+import signal
+from dataclasses import dataclass
+
+# For a gentle stop with process_control_timeout unset: enough for requests that a person waits for.
+DEFAULT_QUIT_TIMEOUT = 30.0
+_KILL_AGAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Send `signal`; if somebody is left after `patience` seconds, take the next step."""
+
+    signal: int
+    patience: float
+
+
+def quit_ladder(timeout: float) -> tuple[Step, ...]:
+    """Finish what runs: SIGQUIT, then SIGTERM after the time-out, then SIGKILL."""
+    return (
+        Step(signal.SIGQUIT, timeout),
+        Step(signal.SIGTERM, _KILL_AGAIN),
+        Step(signal.SIGKILL, _KILL_AGAIN),
+    )
+
+
+def terminate_ladder(timeout: float) -> tuple[Step, ...]:
+    """End at once: SIGTERM, whose default action ends a worker, then SIGKILL."""
+    return (Step(signal.SIGTERM, max(timeout, _KILL_AGAIN)), Step(signal.SIGKILL, _KILL_AGAIN))
+
+
+def duration(ladder: tuple[Step, ...]) -> float:
+    """Seconds after which nobody can be left."""
+    return sum(step.patience for step in ladder)

@@ -1,0 +1,1 @@
+"""What only an operating system can do: processes, sockets, descriptors.  Knows nothing of PHP."""

@@ -1,0 +1,48 @@
+"""Access control lists of socket files: further users and groups that may connect."""
+
+import os
+from dataclasses import dataclass
+
+from kraal.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """User and group ids."""
+
+    users: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.users or self.groups)
+
+
+def grant(path: str, acl: Acl) -> None:
+    """Let them read and write, beside those whom the mode lets.  Raises StartError."""
+    try:
+        # Only a master with such lists needs the library.
+        import posix1e
+    except ImportError as error:
+        raise StartError(f"access control lists need the Python package pylibacl: {error}") from error
+    try:
+        entries = posix1e.ACL(file=path)
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    # Named twice, somebody would make the list invalid.
+    users = dict.fromkeys((posix1e.ACL_USER, uid) for uid in acl.users)
+    groups = dict.fromkeys((posix1e.ACL_GROUP, gid) for gid in acl.groups)
+    for kind, number in (*users, *groups):
+        entry = entries.append()
+        entry.tag_type, entry.qualifier = kind, number
+        entry.permset.add(posix1e.ACL_READ)
+        entry.permset.add(posix1e.ACL_WRITE)
+    try:
+        entries.calc_mask()
+        entries.applyto(path)
+    except OSError as error:
+        raise _failure("write", path, error) from error
+
+
+def _failure(verb: str, path: str, error: OSError) -> StartError:
+    reason = f"{os.strerror(error.errno or 0)} ({error.errno})"
+    return StartError(f"failed to {verb} the ACL of the socket '{path}': {reason}")

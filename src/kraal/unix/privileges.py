@@ -1,0 +1,33 @@
+"""Becoming somebody with fewer rights.  The order of the steps matters and is the caller's."""
+
+import os
+import resource
+from collections.abc import Sequence
+
+
+def limit_files(count: int) -> None:
+    """Set RLIMIT_NOFILE, soft and hard."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+def limit_core(size: int) -> None:
+    """Set RLIMIT_CORE in bytes, soft and hard; -1 means no limit."""
+    value = resource.RLIM_INFINITY if size == -1 else size
+    resource.setrlimit(resource.RLIMIT_CORE, (value, value))
+
+
+def set_priority(nice: int) -> None:
+    """Set the nice value of this process."""
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+def become(uid: int, gid: int, groups: Sequence[int]) -> None:
+    """Give up root for good: supplementary groups, then group, then user."""
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def groups_of(user: str | None, gid: int) -> list[int]:
+    """All groups of a user; of a bare number only its main group."""
+    return os.getgrouplist(user, gid) if user else [gid]

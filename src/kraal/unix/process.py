@@ -1,0 +1,158 @@
+"""Starting, ending and describing processes."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NewType
+
+Pid = NewType("Pid", int)
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+# Descriptors below this may be targets in a new program, so copies are made above it.
+_FIRST_FREE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended."""
+
+    pid: Pid
+    code: int | None  # None: by a signal
+    signal: int | None = None
+    core: bool = False
+
+    def __str__(self) -> str:
+        if self.signal is None:
+            return f"with code {self.code}"
+        core = " - core dumped" if self.core else ""
+        return f"on signal {self.signal} ({_signal_name(self.signal)}{core})"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return ""
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def die_with_parent(number: int) -> None:
+    """Ask the kernel for this signal when the process (its thread) that made us ends."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def allow_dumps() -> None:
+    """Let debuggers attach and core files be written although the user was changed."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def open_standard_streams() -> None:
+    """Open what our parent has closed: the next files would get these numbers, and be taken for streams."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 (for the life of the process)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def keep_descriptors() -> None:
+    """Keep what our own parent left open, standard streams aside, away from programs that we execute."""
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        # The listing's own descriptor is closed by now.
+        with suppress(OSError):
+            if fd > 2 and os.get_inheritable(fd):
+                os.set_inheritable(fd, False)
+
+
+def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int]) -> Pid:
+    """Start a program in a session of its own, with descriptors at 3, 4, 5 and so on.
+
+    A session of its own keeps the terminal's Ctrl-C away from it, and makes it and its children a
+    process group that can be killed as a whole.
+    """
+    copies = [_high_copy(fd) for fd in descriptors]
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, copy, 3 + index) for index, copy in enumerate(copies)]
+        return Pid(
+            os.posix_spawn(
+                argv[0],
+                list(argv),
+                environ,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
+            )
+        )
+    finally:
+        for copy in copies:
+            os.close(copy)
+
+
+def _high_copy(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+
+
+def reap() -> Iterator[Exit]:
+    """Children that have ended, each once."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if os.WIFSIGNALED(status):
+            yield Exit(Pid(pid), None, os.WTERMSIG(status), os.WCOREDUMP(status))
+        else:
+            yield Exit(Pid(pid), os.waitstatus_to_exitcode(status))
+
+
+def _in_session(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except (ProcessLookupError, PermissionError):
+        return False
+
+
+def open_session(session: int) -> Iterator[int]:
+    """Descriptors of the processes in a session: unlike a number, they mean nobody else later."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or not _in_session(int(name), session):
+            continue
+        with suppress(ProcessLookupError):
+            fd = os.pidfd_open(int(name))
+            # Looked at again: the number may have gone to another process.
+            if _in_session(int(name), session):
+                yield fd
+            else:
+                os.close(fd)
+
+
+def send(pid: int, number: int) -> None:
+    """Signal a process that may be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def send_group(pid: int, number: int) -> None:
+    """Signal a process group that may be gone."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,113 @@
+"""A worker: one native call that serves requests, and the rare events for which it returns."""
+
+import gc
+import os
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from mmap import mmap
+from typing import NoReturn, assert_never
+
+from setproctitle import setproctitle
+
+from kraal import status
+from kraal.boot import Descriptor, Order
+from kraal.bridge import Outcome, Php, Worker, WorkerSettings
+from kraal.errors import Exit
+from kraal.scoreboard import Scoreboard
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a worker inherits from its manager."""
+
+    order: Order
+    php: Php
+    scoreboard: Scoreboard
+    slot: int
+    log: int
+    poke: int
+    manager: int  # its pid
+    unfinished: mmap | None  # see capture.py
+
+
+def serve_and_exit(place: Place, mask: set[int | signal.Signals]) -> NoReturn:
+    """Serve until told to leave.  Runs in a fresh child, which it ends.
+
+    `mask` is the signal mask to go back to once SIGQUIT has its meaning.
+    """
+    code = Exit.SOFTWARE
+    try:
+        code = _serve(place, mask)
+    except BaseException:
+        os.write(2, b"worker failed:\n")
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
+    setproctitle(f"kraal: pool {place.order.pool}")
+    # Nothing of Python is allocated on the request path, and the collector would unshare the pages.
+    gc.disable()
+    # Python's own settings; PHP's are the default actions.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    worker = place.php.worker(_settings(place), place.scoreboard.memory)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if place.order.catch_output:
+        # php-fpm's way to tell; the master has said the same when it started.
+        for text in place.order.client_complaints:
+            os.write(2, f"ERROR: {text}\n".encode("utf-8", "backslashreplace"))
+    while True:
+        outcome = worker.serve()
+        match outcome:
+            case Outcome.LOCAL_PAGE:
+                _answer_page(worker, place)
+            case Outcome.STOPPED | Outcome.SPENT:
+                place.php.stop()
+                return Exit.OK
+            case Outcome.LISTENER_LOST | Outcome.PHP_FAILED:
+                return Exit.SOFTWARE
+            case _:
+                assert_never(outcome)
+
+
+def _settings(place: Place) -> WorkerSettings:
+    order = place.order
+    return WorkerSettings(
+        manager=place.manager,
+        listener=Descriptor.LISTENER,
+        poke=place.poke,
+        log=place.log,
+        slot=place.slot,
+        slot_count=order.max_children,
+        catch_output=order.catch_output,
+        unfinished=place.unfinished,
+        log_level=order.log_level,
+        log_limit=order.log_limit,
+        allowed_clients=order.allowed_clients,
+        max_requests=order.max_requests,
+        extensions=order.extensions,
+        status_path=order.status_path,
+        ping_path=order.ping_path,
+        pool=order.pool,
+        policy=order.policy,
+    )
+
+
+def _answer_page(worker: Worker, place: Place) -> None:
+    order = place.order
+    request = worker.page_request()
+    if request.path == order.ping_path:
+        worker.answer(status.ping(order.ping_response, method=request.method))
+        return
+    page = status.Page(
+        pool=order.pool,
+        policy=order.policy,
+        state=place.scoreboard.read(),
+        now=time.time(),
+        clock_ns=time.monotonic_ns(),
+    )
+    worker.answer(status.status(page, method=request.method, query=request.query))

@@ -1,0 +1,142 @@
+"""What a small request costs in system calls: the exact list, so that nobody adds to it unknowingly.
+
+A change that needs another call on the request path changes the list here, and gives its reason.
+"""
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.support.fastcgi import Connection, packet
+from tests.support.processes import status
+from tests.support.servers import KINDS, FpmServer, Kind
+from tests.support.wait import NeverHappened, wait_until
+from tests.support.workspace import workspace
+
+# OPcache looks at the script's file now and then: not while we count.
+POOL = {"pm.max_children": "1", "php_admin_value[opcache.revalidate_freq]": "3600"}
+
+REQUESTS = 25
+
+# What libphp and OPcache do by themselves for one request.
+PHP = [
+    *("setitimer", "rt_sigaction", "rt_sigprocmask"),  # max_input_time
+    *("getcwd", "chdir"),  # to the folder of the script
+    "setitimer",  # max_execution_time
+    "fcntl",  # OPcache marks that it is used
+    "chdir",  # back
+    "setitimer",  # no more time limit
+    "fcntl",
+]
+# clock_gettime reads the processor time of the process, which is no vDSO call.
+REQUEST = ["recvfrom", *PHP, "sendto", "clock_gettime"]
+NEW = ["accept4", *REQUEST, "close"]
+KEPT = REQUEST
+
+Call = tuple[str, int]
+Way = Callable[[FpmServer, str], Iterator[None]]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[Kind, FpmServer]]:
+    """Both servers with one worker each."""
+    with ExitStack() as stack:
+        found = {}
+        for kind in KINDS:
+            found[kind] = FpmServer.start(kind, stack.enter_context(workspace()), pool=POOL)
+            stack.callback(found[kind].stop)
+        yield found
+
+
+def asked(server: FpmServer, uri: str) -> Iterator[None]:
+    """The requests, each on a connection of its own."""
+    for _ in range(REQUESTS):
+        assert server.fetch(uri).text == "hello"
+        yield
+
+
+def asked_on_one_connection(server: FpmServer, uri: str) -> Iterator[None]:
+    with Connection(server.address) as connection:
+        for _ in range(REQUESTS):
+            connection.send(packet(server.params(uri), keep=True))
+            assert connection.response().text == "hello"
+            yield
+
+
+def traced(server: FpmServer, way: Way, file: Path) -> list[Call]:
+    """The system calls of the worker, with their results, while it serves a script that is warm."""
+    uri = server.script(f"{way.__name__}-{file.name}.php", "echo 'hello';")
+    for _ in range(5):
+        assert server.fetch(uri).text == "hello"
+    (worker,) = server.workers()
+    assert shutil.which("strace"), "strace is not installed"
+    strace = subprocess.Popen(["strace", "-qq", "-o", file, "-p", str(worker)], stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: status(worker)["TracerPid"] == str(strace.pid), what="strace is attached")
+        for _ in way(server, uri):
+            pass
+    except NeverHappened:
+        pytest.skip("strace may not attach here")
+    finally:
+        strace.send_signal(signal.SIGINT)
+        _output, error = strace.communicate(timeout=10)
+    lines = file.read_text().splitlines()
+    found = [re.match(r"(\w+)\(.* = (-?\d+)", line) for line in lines]
+    calls = [(match[1], int(match[2])) for match in found if match]
+    assert calls, error
+    return calls
+
+
+def parts(calls: list[Call], begins: Callable[[Call], bool]) -> list[list[Call]]:
+    """The calls cut where a request begins; without the last part, which may be cut short."""
+    starts = [at for at, call in enumerate(calls) if begins(call)]
+    return [calls[a:b] for a, b in pairwise(starts)]
+
+
+def names(calls: list[Call]) -> list[str]:
+    return [name for name, _result in calls]
+
+
+def test_request_on_a_new_connection_makes_no_other_call(
+    servers: dict[Kind, FpmServer], directory: Path
+) -> None:
+    calls = traced(servers["kraal"], asked, directory / "list")
+    requests = parts(calls, lambda call: call[0] == "accept4" and call[1] >= 0)
+
+    assert len(requests) >= REQUESTS - 1
+    # On a busy machine a connection may be accepted before its request was sent.
+    complete = [request for request in requests if request[1][1] > 0]
+    assert len(complete) > REQUESTS / 2
+    for request in complete:
+        assert names(request[: len(NEW)]) == NEW
+        # Then it looks whether somebody waits already, and sleeps; a quick client finds it awake.
+        assert names(request[len(NEW) :]) in ([], ["accept4", "epoll_wait"])
+
+
+def test_request_on_a_kept_connection_makes_no_other_call(
+    servers: dict[Kind, FpmServer], directory: Path
+) -> None:
+    calls = traced(servers["kraal"], asked_on_one_connection, directory / "list")
+    first, *requests = parts(calls, lambda call: call[0] == "recvfrom" and call[1] > 0)
+
+    assert len(requests) >= REQUESTS - 2
+    # A connection is watched once it is kept, or earlier if its request was late.
+    assert names(first) in ([*KEPT, "epoll_ctl", "epoll_wait"], [*KEPT, "epoll_wait"])
+    for request in requests:
+        assert names(request) == [*KEPT, "epoll_wait"]
+
+
+@pytest.mark.parametrize("way", [asked, asked_on_one_connection], ids=["new connections", "kept connection"])
+def test_request_costs_fewer_calls_than_in_php_fpm(
+    servers: dict[Kind, FpmServer], directory: Path, way: Way
+) -> None:
+    calls = {kind: len(traced(server, way, directory / kind)) / REQUESTS for kind, server in servers.items()}
+
+    assert calls["kraal"] * 1.5 < calls["php-fpm"]

@@ -1,0 +1,49 @@
+"""Where php-fpm does less than the tests ask of kraal: the one list, with the reason for each.
+
+A test named here has to fail on php-fpm; if it does not, the entry is out of date and the run fails.
+The name is that of the test function, or that of one case of it, as pytest prints it.
+"""
+
+_PARAMS = "php-fpm decodes every PARAMS record by itself: a pair must not go over its end"
+_NO_SYSTEMD = "php-fpm does not take sockets from systemd"
+_PINNED = "php-fpm's worker belongs to its connection until that is closed"
+
+PHP_FPM_DIFFERS: dict[str, str] = {
+    "test_values_longer_than_a_record_arrive": _PARAMS,
+    "test_params_may_be_split_between_records_at_every_byte": _PARAMS,
+    "test_params_may_come_in_records_of_one_byte": _PARAMS,
+    "test_padding_is_skipped_in_the_empty_records_that_end_a_stream": "php-fpm takes it for a header",
+    "test_an_idle_kept_connection_does_not_pin_the_worker": _PINNED,
+    "test_half_a_request_does_not_pin_the_worker": _PINNED,
+    "test_an_unknown_management_type_is_named_in_the_answer": "php-fpm closes the connection",
+    "test_an_unknown_role_is_refused": "php-fpm closes the connection",
+    "test_a_second_request_at_the_same_time_is_refused": "php-fpm runs the first with the params so far",
+    "test_an_aborted_request_ends[php-fpm-in the params]": "php-fpm runs it and waits for a body",
+    "test_path_that_is_too_long_is_told": "php-fpm listens on the beginning of the path",
+    "test_file_that_is_no_socket_is_left": "php-fpm removes it",
+    "test_live_socket_that_may_not_be_asked_is_left": "php-fpm takes it for a stale one",
+    "test_every_pool_has_its_own_settings": "php-fpm's pools share an OPcache with ini_get() folded in",
+    "test_pools_do_not_see_each_others_scripts": "php-fpm's pools share an OPcache",
+    "test_value_that_the_web_server_sent_is_undone_for_the_next_request": "in php-fpm it stays in the worker",
+    "test_web_server_cannot_override_an_admin_value_of_the_pool": "with php-fpm it can",
+    "test_every_request_of_a_crowd_is_counted[php-fpm-kept connections]": "php-fpm counts their ends, too",
+    "test_nothing_that_a_pool_says_can_be_taken_for_another_line": "php-fpm writes what it reads",
+}
+
+# Not run on php-fpm at all.
+KRAAL_ONLY: dict[str, str] = {
+    "test_what_only_kraal_takes_for_malformed_closes_the_connection": "php-fpm takes it, and waits for more",
+    "test_params_without_end_are_refused": "php-fpm has no limit but memory",
+    "test_workers_leave_when_their_master_is_killed": "php-fpm's workers stay and go on serving",
+    "test_the_master_never_loads_php": "php-fpm is PHP",
+    "test_workers_do_not_wait_for_the_log": "php-fpm's workers wait when their pipe is full",
+    "test_lines_that_nobody_can_keep_are_counted": "php-fpm's workers wait when their pipe is full",
+    "test_networks_are_allowed_as_well": "php-fpm knows addresses only",
+    "test_systemd_passes_sockets_by_address": _NO_SYSTEMD,
+    "test_systemd_passes_sockets_by_name": _NO_SYSTEMD,
+    "test_systemd_s_socket_that_no_pool_wants_is_closed": _NO_SYSTEMD,
+    "test_systemd_s_own_tool_starts_the_server_on_the_first_connection": _NO_SYSTEMD,
+    "test_connections_that_wait_in_a_passed_socket_are_served": _NO_SYSTEMD,
+    "test_passed_sockets_survive_the_way_to_the_background": _NO_SYSTEMD,
+    "test_workers_do_not_hear_of_passed_sockets": _NO_SYSTEMD,
+}

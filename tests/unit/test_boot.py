@@ -1,0 +1,70 @@
+"""The order of the master reaches the manager whole."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kraal.boot import Descriptor, Order, Php, Privileges
+
+# What os.environ and configuration files may hold: any bytes, undecodable ones as lone surrogates.
+text = st.binary(max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+number = st.integers(min_value=-(2**63), max_value=2**64)
+orders = st.builds(
+    Order,
+    pool=text,
+    policy=st.sampled_from(["static", "dynamic", "ondemand"]),
+    max_children=number,
+    php=st.builds(
+        Php,
+        ini_path=st.none() | text,
+        ini_scan_dir=st.none() | text,
+        ini_ignore=st.booleans(),
+        defines=st.lists(text).map(tuple),
+        executable=text,
+        extended_info=st.booleans(),
+    ),
+    privileges=st.builds(
+        Privileges,
+        uid=st.none() | number,
+        gid=st.none() | number,
+        groups=st.lists(number).map(tuple),
+        nice=st.none() | number,
+        files=st.none() | number,
+        core=st.none() | number,
+        dumpable=st.booleans(),
+        chroot=st.none() | text,
+        chdir=st.none() | text,
+    ),
+    environment=st.dictionaries(text, text),
+    ini=st.lists(st.tuples(text, text, st.booleans())).map(tuple),
+    max_requests=number,
+    extensions=text,
+    allowed_clients=st.none() | st.lists(st.tuples(text, number)).map(tuple),
+    client_complaints=st.lists(text).map(tuple),
+    status_path=st.none() | text,
+    ping_path=st.none() | text,
+    ping_response=text,
+    catch_output=st.booleans(),
+    log_level=st.integers(1, 5),
+    log_limit=st.integers(512, 1 << 20),
+    log_buffering=st.booleans(),
+    quit_timeout=st.floats(min_value=0, allow_nan=False),
+    control_timeout=st.floats(min_value=0, allow_nan=False),
+)
+
+
+@given(orders)
+def test_order_survives_its_journey(order: Order) -> None:
+    assert Order.from_bytes(order.to_bytes()) == order
+
+
+@given(orders)
+def test_order_is_as_unchangeable_after_its_journey_as_before(order: Order) -> None:
+    arrived = Order.from_bytes(order.to_bytes())
+
+    assert isinstance(arrived.php.defines, tuple)
+    assert isinstance(arrived.privileges.groups, tuple)
+    assert all(isinstance(value, tuple) for value in (*arrived.ini, *(arrived.allowed_clients or ())))
+
+
+def test_descriptors_stand_in_a_row_from_three() -> None:
+    assert list(Descriptor) == [3, 4, 5, 6]
