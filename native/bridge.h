@@ -121,6 +121,8 @@ struct kraal_worker {
 	int manager;                  /* process id of the parent */
 	int listener;                 /* non-blocking, listening */
 	int poke;                     /* eventfd of the pool: look again whether to listen */
+	int handoff_give;             /* the two ends of the pool's SEQPACKET pair for kept connections */
+	int handoff_take;
 	int log;                      /* SEQPACKET or DGRAM: one log line a message, or -1 */
 	int catch_output;             /* standard error is read by the manager */
 	const uint8_t *unfinished;    /* the manager holds text of a line that has not ended; NULL: unknown */

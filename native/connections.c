@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "handoff.h"
 #include "log.h"
 #include "peer.h"
 
@@ -62,7 +63,9 @@ static void drop(struct fcgi_connection *connection)
 	table[connection->index] = table[--count];
 	table[connection->index]->index = connection->index;
 	if (!spare) {
-		close(connection->fd);
+		if (connection->fd >= 0) {
+			close(connection->fd);
+		}
 		params_reset(&connection->params);
 		spare = connection;
 	} else {
@@ -146,6 +149,59 @@ enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_
 		return ACCEPT_NONE;
 	default:
 		return ACCEPT_NONE;
+	}
+}
+
+struct fcgi_connection *connections_take(struct fcgi_io *io)
+{
+	struct handed handed;
+	if (!handoff_take(&handed, io->input)) {
+		return NULL;
+	}
+	struct fcgi_connection *connection = add(handed.fd);
+	if (connection) {
+		connection->served = handed.served;
+		io->input_start = 0;
+		io->input_end = handed.size;
+	}
+	return connection;
+}
+
+static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size)
+{
+	if (!handoff_give(connection->fd, connection->served || connection->ended, bytes, size)) {
+		return false;
+	}
+	if (connection->watched) {
+		/* The taker's copy would keep it in our set. */
+		epoll_ctl(epoll, EPOLL_CTL_DEL, connection->fd, NULL);
+		connection->watched = false;
+	}
+	close(connection->fd);
+	connection->fd = -1;
+	connection->state = FCGI_DEAD;
+	return true;
+}
+
+bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	if (!give(connection, io->input + io->input_start, io->input_end - io->input_start)) {
+		return false;
+	}
+	io->input_start = io->input_end = 0;
+	return true;
+}
+
+void connections_give_idle(void)
+{
+	for (size_t i = count; i-- > 0;) {
+		struct fcgi_connection *connection = table[i];
+		if (connection->state == FCGI_WAIT_BEGIN && !connection->head_size) {
+			if (!give(connection, NULL, 0)) {
+				return;
+			}
+			drop(connection);
+		}
 	}
 }
 

@@ -24,6 +24,16 @@ uint64_t connections_owed(void);
 enum accepted { ACCEPT_NONE, ACCEPT_ONE, ACCEPT_LOST };
 enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_connection **connection);
 
+/* Take a connection that another worker gave away, or NULL.  What was read of its next request is in io. */
+struct fcgi_connection *connections_take(struct fcgi_io *io);
+
+/* Give a connection that is between two requests to whichever worker has time, with what is in the input of
+ * io.  Returns false if nobody can take it; else it is dead, and to be settled. */
+bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* Give away all that wait for a request. */
+void connections_give_idle(void);
+
 /* Keep a connection for what comes next, or close it if it is dead. */
 void connections_settle(struct fcgi_connection *connection);
 

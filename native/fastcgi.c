@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "fastcgi_parts.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,6 +79,11 @@ void fcgi_start_answer(struct fcgi_connection *connection, struct fcgi_io *io)
 	connection->aborted = false;
 }
 
+static bool body_is_next(const struct fcgi_connection *connection)
+{
+	return connection->head_size == FCGI_HEADER_SIZE && connection->content_left && fcgi_in_body(connection);
+}
+
 /* Go on until body bytes are next in the input.  Returns false at the end of the body. */
 static bool find_body(struct fcgi_connection *connection, struct fcgi_io *io)
 {
@@ -89,7 +96,7 @@ static bool find_body(struct fcgi_connection *connection, struct fcgi_io *io)
 				return false;
 			}
 		}
-		if (connection->head_size == FCGI_HEADER_SIZE && connection->content_left && fcgi_in_body(connection)) {
+		if (body_is_next(connection)) {
 			return true;
 		}
 		fcgi_decode_step(connection, io, true);
@@ -111,6 +118,63 @@ size_t fcgi_read_body(struct fcgi_connection *connection, struct fcgi_io *io, ch
 		}
 	}
 	return total;
+}
+
+static bool request_is_over(const struct fcgi_connection *connection)
+{
+	return connection->stdin_done && connection->head_size == 0;
+}
+
+/* Go on over what has arrived to the end of the request, but not over bytes of its body. */
+static void look_ahead(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	while (io->input_start < io->input_end && connection->state != FCGI_DEAD && !connection->aborted) {
+		if (request_is_over(connection) || body_is_next(connection)) {
+			return;
+		}
+		fcgi_decode_step(connection, io, true);
+	}
+}
+
+bool fcgi_at_rest(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	look_ahead(connection, io);
+	return connection->keep && request_is_over(connection) && !connection->eof && !connection->aborted &&
+	       connection->state != FCGI_DEAD;
+}
+
+static bool abort_is_next(const struct fcgi_connection *connection, const struct fcgi_io *io)
+{
+	const uint8_t *head = io->input + io->input_start;
+	return io->input_end - io->input_start >= FCGI_HEADER_SIZE && head[1] == FCGI_ABORT_REQUEST &&
+	       (head[2] << 8 | head[3]) == connection->request_id;
+}
+
+void fcgi_look(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	look_ahead(connection, io);
+	if (io->input_start == io->input_end && !connection->eof) {
+		connection->eof = receive(connection, io, MSG_DONTWAIT) == 0;
+		look_ahead(connection, io);
+	}
+	/* What comes behind the end of the request is not decoded yet: it may be the next one. */
+	connection->aborted = connection->aborted || (request_is_over(connection) && abort_is_next(connection, io));
+}
+
+static bool is_unix_socket(int fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof(domain);
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+bool fcgi_peer_left(const struct fcgi_connection *connection)
+{
+	struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
+	if (poll(&look, 1, 0) <= 0) {
+		return false;
+	}
+	return look.revents & (POLLHUP | POLLERR) || !is_unix_socket(connection->fd);
 }
 
 /* Throw away what has arrived of the body, and nothing behind it. */

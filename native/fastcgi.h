@@ -112,6 +112,17 @@ int fcgi_flush(struct fcgi_connection *connection, struct fcgi_io *io);
 /* Write END_REQUEST and send everything.  Harmless when called twice. */
 int fcgi_end(struct fcgi_connection *connection, struct fcgi_io *io, uint32_t app_status);
 
+/* After fcgi_end, while the script goes on: whether the connection is between two requests.  What was read of
+ * the next one stands in the input buffer.  A body that the script may still read is left as it is. */
+bool fcgi_at_rest(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* While the script runs: look, without waiting, whether the peer has given the request up.  Sets `aborted`. */
+void fcgi_look(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* Whether the peer of a connection has gone, so that nobody would read an answer.  On TCP a peer that has only
+ * shut its own side cannot be told from one that is gone. */
+bool fcgi_peer_left(const struct fcgi_connection *connection);
+
 /* After fcgi_end: decide whether the connection waits for another request, lingers or is dead. */
 void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io);
 

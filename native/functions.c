@@ -6,9 +6,22 @@
 #include <ext/standard/head.h>
 #include <php_output.h>
 
+#include "connections.h"
 #include "sapi.h"
 #include "poolstatus.h"
 #include "scoreboard.h"
+
+/* The script goes on for as long as it likes: nobody is to wait for it on this worker's connections. */
+static void leave_connections(struct sapi_request *request)
+{
+	if (!request->connection->keep) {
+		/* A web server that waits for the end of the stream need not wait for the script. */
+		shutdown(request->connection->fd, SHUT_WR);
+	} else if (fcgi_at_rest(request->connection, request->io)) {
+		connections_give(request->connection, request->io);
+	}
+	connections_give_idle();
+}
 
 /* fastcgi_finish_request(): bool.  The answer ends here; the script goes on unseen. */
 static PHP_FUNCTION(fastcgi_finish_request)
@@ -21,10 +34,7 @@ static PHP_FUNCTION(fastcgi_finish_request)
 	php_output_end_all();
 	php_header();
 	fcgi_end(request->connection, request->io, 0);
-	if (!request->connection->keep) {
-		/* A web server that waits for the end of the stream need not wait for the script. */
-		shutdown(request->connection->fd, SHUT_WR);
-	}
+	leave_connections(request);
 	scoreboard_stage(KRAAL_STAGE_FINISHING);
 	RETURN_TRUE;
 }

@@ -24,12 +24,26 @@ size_t response_write(const char *from, size_t size)
 	return size;
 }
 
+/* Send what there is.  Returns whether the peer still wants more: one that keeps its connection tells by a
+ * record that it does not, where another just closes. */
+static bool is_wanted(struct sapi_request *request)
+{
+	struct fcgi_connection *connection = request->connection;
+	if (fcgi_flush(connection, request->io) < 0) {
+		return false;
+	}
+	if (connection->keep) {
+		fcgi_look(connection, request->io);
+	}
+	return !connection->aborted;
+}
+
 void response_flush(void *context)
 {
 	struct sapi_request *request = context;
 	if (!request) {
 		fflush(stdout);
-	} else if (!request->connection->ended && fcgi_flush(request->connection, request->io) < 0) {
+	} else if (!request->connection->ended && !is_wanted(request)) {
 		php_handle_aborted_connection();
 	}
 }

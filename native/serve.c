@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "connections.h"
 #include "fastcgi.h"
+#include "handoff.h"
 #include "log.h"
 #include "response.h"
 #include "sapi.h"
@@ -26,6 +27,12 @@
 /* A parked worker looks after so long whether those that it leaves new connections to do take them. */
 #define PARKED_MS 500
 
+/* After so long without a rest, requests may have waited until their clients left.  Then it looks, but not
+ * again and again while they are there. */
+#define BUSY_NS INT64_C(50000000)
+#define LOOK_AGAIN_NS INT64_C(1000000)
+#define REST_NS 100000
+
 /* A worker is one thread. */
 static struct fcgi_connection *page_connection;  /* waits for kraal_answer */
 static struct fcgi_connection *pending;          /* answered by kraal_answer, not settled yet */
@@ -34,13 +41,16 @@ static uint64_t requests;
 static int epoll = -1;
 static int stop_event = -1;
 static bool listening;
+static bool knocked;   /* the listener may have a connection */
+static bool offered;   /* another worker may have given one away */
 static bool parked;
 static bool rescuing;  /* nobody took a connection that had been waiting: take all that wait */
 static bool held;
+static int64_t look_after_ns;  /* CLOCK_MONOTONIC: a request may have waited long when it is served later than this */
 static volatile sig_atomic_t stopping;
 
 /* Marks in epoll's user data for what is not a connection. */
-static char listener_mark, stop_mark, poke_mark;
+static char listener_mark, offer_mark, stop_mark, poke_mark;
 
 static void on_quit(int number)
 {
@@ -64,8 +74,10 @@ static bool listen_if(const struct kraal_worker *worker, bool wanted)
 	if (wanted && !listening) {
 		/* Exclusive: one new connection wakes one worker, not all of the pool. */
 		listening = watch(worker->listener, &listener_mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
+		watch(worker->handoff_take, &offer_mark, EPOLLIN | EPOLLEXCLUSIVE);
 	} else if (!wanted && listening) {
 		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->listener, NULL);
+		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
 		listening = false;
 	}
 	return listening;
@@ -97,6 +109,7 @@ int kraal_worker_start(const struct kraal_worker *worker)
 		return -1;
 	}
 	connections_open(epoll);
+	handoff_open(worker);
 	sharing_open(worker);
 	sapi_worker_start(worker);
 	return 0;
@@ -130,10 +143,29 @@ static enum step run_request(const struct kraal_worker *worker, struct fcgi_conn
 	return STEP_DONE;
 }
 
+/* Whether the client went away while its request waited for this worker. */
+static bool is_deserted(const struct fcgi_connection *connection)
+{
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (now < look_after_ns) {
+		return false;
+	}
+	if (fcgi_peer_left(connection)) {
+		return true;
+	}
+	look_after_ns = now + LOOK_AGAIN_NS;
+	return false;
+}
+
 /* Serve the requests of a connection that are complete; more may stand in io already. */
 static enum step serve_complete(const struct kraal_worker *worker, struct fcgi_connection *connection)
 {
 	while (connection->state == FCGI_READY) {
+		if (is_deserted(connection)) {
+			log_line(KRAAL_LOG_DEBUG, "a request is not run: its client has left");
+			connection->state = FCGI_DEAD;
+			break;
+		}
 		enum step step = run_request(worker, connection);
 		if (step != STEP_DONE) {
 			return step;
@@ -147,6 +179,13 @@ static enum step serve_complete(const struct kraal_worker *worker, struct fcgi_c
 static enum step serve_connection(const struct kraal_worker *worker, struct fcgi_connection *connection)
 {
 	io.input_start = io.input_end = 0;
+	fcgi_advance(connection, &io);
+	return serve_complete(worker, connection);
+}
+
+/* The same for one that was just taken, and may have its bytes in io. */
+static enum step serve_taken(const struct kraal_worker *worker, struct fcgi_connection *connection)
+{
 	fcgi_advance(connection, &io);
 	return serve_complete(worker, connection);
 }
@@ -201,16 +240,18 @@ static bool has_room(const struct kraal_worker *worker)
 }
 
 /* Look at the events that are not of connections.  First of all, as some are not told twice. */
-static void read_marks(const struct epoll_event *events, int count, bool *accept)
+static void read_marks(const struct epoll_event *events, int count)
 {
 	bool woken = false;
 	for (int i = 0; i < count; i++) {
 		const void *mark = events[i].data.ptr;
 		if (mark == &poke_mark) {
 			parked = false;
-			*accept = true;
+			knocked = true;
 		} else if (mark == &listener_mark) {
-			woken = *accept = true;
+			woken = knocked = true;
+		} else if (mark == &offer_mark) {
+			woken = offered = true;
 		}
 	}
 	/* The kernel woke this worker alone for the new connection, and it has old ones to serve first. */
@@ -221,16 +262,28 @@ static void read_marks(const struct epoll_event *events, int count, bool *accept
 
 static bool is_connection(const void *mark)
 {
-	return mark != &listener_mark && mark != &poke_mark && mark != &stop_mark;
+	return mark != &listener_mark && mark != &offer_mark && mark != &poke_mark && mark != &stop_mark;
 }
 
-/* Wait for something, then serve every connection that has bytes.  Sets *accept when the listener has one. */
-static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_ms, bool *accept)
+/* Wait for events.  After a rest, what comes has not waited for this worker. */
+static int wait_for_events(struct epoll_event *events, int timeout_ms)
+{
+	int64_t before = clock_ns(CLOCK_MONOTONIC);
+	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, timeout_ms);
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (now - before > REST_NS) {
+		look_after_ns = now + BUSY_NS;
+	}
+	return count;
+}
+
+/* Wait for something, then serve every connection that has bytes. */
+static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool was_leaving = leaving(worker);
-	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, connections_lingering() ? 1000 : timeout_ms);
-	read_marks(events, count, accept);
+	int count = wait_for_events(events, connections_lingering() ? 1000 : timeout_ms);
+	read_marks(events, count);
 	/* When the limit is reached in the middle, what is left is drained. */
 	for (int i = 0; i < count && leaving(worker) == was_leaving; i++) {
 		if (is_connection(events[i].data.ptr)) {
@@ -242,7 +295,7 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 	}
 	if (count == 0 && parked) {
 		parked = false;
-		rescuing = *accept = true;
+		rescuing = knocked = true;
 	}
 	if (connections_lingering()) {
 		connections_expire();
@@ -266,10 +319,10 @@ static enum step serve_last(const struct kraal_worker *worker)
 	return STEP_DONE;
 }
 
-/* Answer whoever was let in, but do not wait for ever for a request that does not come. */
+/* Answer whoever was let in, but do not wait for ever for a request that does not come.  Connections that only
+ * wait go to the other workers. */
 static enum step drain(const struct kraal_worker *worker)
 {
-	bool accept;
 	int64_t deadline = clock_seconds() + DRAIN_SECONDS;
 	/* The event stays readable and would keep every wait from waiting. */
 	epoll_ctl(epoll, EPOLL_CTL_DEL, stop_event, NULL);
@@ -277,11 +330,13 @@ static enum step drain(const struct kraal_worker *worker)
 	sharing_hold(true);
 	/* The kernel may have woken this worker for a connection that it will not take. */
 	sharing_poke();
+	connections_give_idle();
 	while (connections_owed() && clock_seconds() < deadline) {
-		enum step step = wait_and_serve(worker, 1000, &accept);
+		enum step step = wait_and_serve(worker, 1000);
 		if (step != STEP_DONE) {
 			return step;
 		}
+		connections_give_idle();
 	}
 	return serve_last(worker);
 }
@@ -300,48 +355,69 @@ static void update_sharing(void)
 	}
 }
 
-/* One turn: a new connection if there may be one, else whatever happens first. */
-static enum step turn(const struct kraal_worker *worker, bool *accept, bool *lost)
+/* Serve what another worker gave away. */
+static enum step turn_to_offer(const struct kraal_worker *worker)
+{
+	struct fcgi_connection *connection = connections_take(&io);
+	offered = false;
+	if (!connection) {
+		return STEP_DONE;
+	}
+	update_sharing();
+	enum step step = serve_taken(worker, connection);
+	update_sharing();
+	parked = held && sharing_park();
+	return step;
+}
+
+/* Serve a new connection.  Sets *lost when there will never be another one. */
+static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 {
 	struct fcgi_connection *connection = NULL;
-	bool wanted = !parked && has_room(worker);
-	if (!listen_if(worker, wanted)) {
-		*accept = false;
-	}
-	if (*accept) {
-		enum accepted accepted = connections_accept(worker, &connection);
-		*lost = accepted == ACCEPT_LOST;
-		*accept = accepted == ACCEPT_ONE && !connections_count();
-	}
+	enum accepted accepted = connections_accept(worker, &connection);
+	*lost = accepted == ACCEPT_LOST;
+	knocked = accepted == ACCEPT_ONE && !connections_count();
 	if (connection) {
 		update_sharing();
 		enum step step = serve_connection(worker, connection);
 		update_sharing();
 		/* With nobody else to look after, the next accept may be tried at once. */
-		*accept = !held || rescuing;
+		knocked = !held || rescuing;
 		parked = held && !rescuing && sharing_park();
 		return step;
 	}
-	if (rescuing && !*accept) {
+	if (rescuing && !knocked) {
 		rescuing = false;
 		parked = held && sharing_park();
-		return STEP_DONE;
 	}
-	if (*accept || *lost) {
-		return STEP_DONE;
+	return STEP_DONE;
+}
+
+/* One turn: a connection if there may be one, else whatever happens first. */
+static enum step turn(const struct kraal_worker *worker, bool *lost)
+{
+	if (!listen_if(worker, !parked && has_room(worker))) {
+		knocked = offered = false;
 	}
-	enum step step = wait_and_serve(worker, parked ? PARKED_MS : -1, accept);
+	if (offered) {
+		return turn_to_offer(worker);
+	}
+	if (knocked) {
+		return turn_to_listener(worker, lost);
+	}
+	enum step step = wait_and_serve(worker, parked ? PARKED_MS : -1);
 	update_sharing();
 	return step;
 }
 
 enum kraal_outcome kraal_serve(const struct kraal_worker *worker)
 {
-	bool accept = true, lost = false;
+	bool lost = false;
 	enum step step = serve_pending(worker);
+	knocked = true;
 	update_sharing();
 	while (step == STEP_DONE && !lost && !leaving(worker)) {
-		step = turn(worker, &accept, &lost);
+		step = turn(worker, &lost);
 	}
 	if (lost) {
 		return KRAAL_LISTENER_LOST;

@@ -143,6 +143,8 @@ class WorkerSettings:
     manager: int
     listener: int
     poke: int
+    handoff_give: int
+    handoff_take: int
     log: int
     slot: int
     slot_count: int
@@ -189,6 +191,8 @@ class Worker:
                 "manager": settings.manager,
                 "listener": settings.listener,
                 "poke": settings.poke,
+                "handoff_give": settings.handoff_give,
+                "handoff_take": settings.handoff_take,
                 "log": settings.log,
                 "catch_output": settings.catch_output,
                 "unfinished": unfinished,

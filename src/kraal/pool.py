@@ -68,6 +68,8 @@ class Manager:
         self._next_step: Timer | None = None
         # Workers that leave new connections to others look again when this is written (see sharing.h).
         self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Workers pass kept connections to each other (see handoff.h).
+        self._handoff = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # All workers write log lines into one socket; a datagram is a line, so they cannot mix.
         self._log_in, self._log_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -159,6 +161,7 @@ class Manager:
                 slot,
                 log,
                 self._poke,
+                (self._handoff[0].fileno(), self._handoff[1].fileno()),
                 self._pid,
                 pipes.unfinished,
             )
@@ -217,6 +220,7 @@ class Manager:
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
         """Send the first signal of the ladder; come back with the rest if that did not do."""
         self._ladder = ladder
+        self._end_handoff()
         if self._next_step:
             self._next_step.cancel()
         if not self._workers:
@@ -228,6 +232,15 @@ class Manager:
         # The last step is repeated until it is true.
         following = tuple(rest) or ladder
         self._next_step = self._loop.call_later(step.patience, lambda: self._climb(following))
+
+    def _end_handoff(self) -> None:
+        """Nobody will take what is given from now on: workers close their connections themselves."""
+        for end in self._handoff:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            while fds := socket.recv_fds(self._handoff[1], 1, 1)[1]:
+                os.close(fds[0])
 
     def _leave(self) -> None:
         self._on_log()

@@ -28,6 +28,7 @@ class Place:
     slot: int
     log: int
     poke: int
+    handoff: tuple[int, int]  # where kept connections are given to and taken from
     manager: int  # its pid
     unfinished: mmap | None  # see capture.py
 
@@ -80,6 +81,8 @@ def _settings(place: Place) -> WorkerSettings:
         manager=place.manager,
         listener=Descriptor.LISTENER,
         poke=place.poke,
+        handoff_give=place.handoff[0],
+        handoff_take=place.handoff[1],
         log=place.log,
         slot=place.slot,
         slot_count=order.max_children,

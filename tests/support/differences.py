@@ -15,6 +15,10 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_padding_is_skipped_in_the_empty_records_that_end_a_stream": "php-fpm takes it for a header",
     "test_an_idle_kept_connection_does_not_pin_the_worker": _PINNED,
     "test_half_a_request_does_not_pin_the_worker": _PINNED,
+    "test_work_after_the_answer_holds_up_no_kept_connection": _PINNED,
+    "test_kept_connection_outlives_its_workers": "php-fpm's worker takes its connection along",
+    "test_kept_connection_outlives_a_worker_that_is_told_to_leave": "php-fpm's worker takes its connection along",
+    "test_request_is_not_run_when_its_client_has_left": "php-fpm runs it",
     "test_an_unknown_management_type_is_named_in_the_answer": "php-fpm closes the connection",
     "test_an_unknown_role_is_refused": "php-fpm closes the connection",
     "test_a_second_request_at_the_same_time_is_refused": "php-fpm runs the first with the params so far",
@@ -33,6 +37,7 @@ PHP_FPM_DIFFERS: dict[str, str] = {
 # Not run on php-fpm at all.
 KRAAL_ONLY: dict[str, str] = {
     "test_what_only_kraal_takes_for_malformed_closes_the_connection": "php-fpm takes it, and waits for more",
+    "test_script_learns_of_an_abort_record_when_it_flushes": "php-fpm reads nothing while a script runs",
     "test_params_without_end_are_refused": "php-fpm has no limit but memory",
     "test_workers_leave_when_their_master_is_killed": "php-fpm's workers stay and go on serving",
     "test_the_master_never_loads_php": "php-fpm is PHP",

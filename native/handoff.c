@@ -1,0 +1,57 @@
+#define _GNU_SOURCE
+#include "handoff.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fastcgi.h"
+
+/* Ancillary data that holds one descriptor, aligned as the kernel wants it. */
+union one_descriptor {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static const struct kraal_worker *worker;
+
+void handoff_open(const struct kraal_worker *settings)
+{
+	worker = settings;
+}
+
+bool handoff_give(int fd, bool served, const void *bytes, size_t size)
+{
+	uint8_t mark = served;
+	struct iovec parts[] = {{&mark, sizeof(mark)}, {(void *)(uintptr_t)bytes, size}};
+	union one_descriptor control = {0};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	return sendmsg(worker->handoff_give, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+bool handoff_take(struct handed *handed, void *to)
+{
+	uint8_t mark = 0;
+	struct iovec parts[] = {{&mark, sizeof(mark)}, {to, FCGI_INPUT_SIZE}};
+	union one_descriptor control;
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t size = recvmsg(worker->handoff_take, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+	    header->cmsg_len != CMSG_LEN(sizeof(int))) {
+		return false;
+	}
+	memcpy(&handed->fd, CMSG_DATA(header), sizeof(handed->fd));
+	handed->served = mark != 0;
+	handed->size = (size_t)size - sizeof(mark);
+	return true;
+}

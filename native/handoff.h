@@ -1,0 +1,32 @@
+/* Passing kept connections from worker to worker.
+ *
+ * A worker that will be busy with something else, or is about to leave, gives away the connections that
+ * are between two requests: each goes as a descriptor into a socket pair that all workers of the pool
+ * share, with what was read of its next request.  Whoever has time takes it.  While nobody has, it waits
+ * in the socket; what its peer sends meanwhile waits in the kernel.
+ *
+ * Once the manager has shut the pair down (the pool is stopping) nothing can be given any more. */
+#ifndef KRAAL_HANDOFF_H
+#define KRAAL_HANDOFF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "bridge.h"
+
+struct handed {
+	int fd;
+	bool served;   /* requests were answered on it before */
+	size_t size;   /* bytes that were read of the next request */
+};
+
+void handoff_open(const struct kraal_worker *worker);
+
+/* Give `fd` away; the caller closes its own.  Returns false if there is no room, or the pool is stopping. */
+bool handoff_give(int fd, bool served, const void *bytes, size_t size);
+
+/* Take a connection, if one waits.  Its bytes go to `to`, which has room for FCGI_INPUT_SIZE. */
+bool handoff_take(struct handed *handed, void *to);
+
+#endif
