@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -15,10 +14,8 @@
 #include "connections.h"
 #include "fastcgi.h"
 #include "handoff.h"
-#include "log.h"
-#include "response.h"
+#include "requests.h"
 #include "sapi.h"
-#include "scoreboard.h"
 #include "sharing.h"
 
 #define EVENTS_AT_ONCE 32
@@ -27,17 +24,11 @@
 /* A parked worker looks after so long whether those that it leaves new connections to do take them. */
 #define PARKED_MS 500
 
-/* After so long without a rest, requests may have waited until their clients left.  Then it looks, but not
- * again and again while they are there. */
-#define BUSY_NS INT64_C(50000000)
-#define LOOK_AGAIN_NS INT64_C(1000000)
+/* Whoever waited so long for an event had nothing to do. */
 #define REST_NS 100000
 
 /* A worker is one thread. */
-static struct fcgi_connection *page_connection;  /* waits for kraal_answer */
-static struct fcgi_connection *pending;          /* answered by kraal_answer, not settled yet */
 static struct fcgi_io io;
-static uint64_t requests;
 static int epoll = -1;
 static int stop_event = -1;
 static bool listening;
@@ -46,7 +37,6 @@ static bool offered;   /* another worker may have given one away */
 static bool parked;
 static bool rescuing;  /* nobody took a connection that had been waiting: take all that wait */
 static bool held;
-static int64_t look_after_ns;  /* CLOCK_MONOTONIC: a request may have waited long when it is served later than this */
 static volatile sig_atomic_t stopping;
 
 /* Marks in epoll's user data for what is not a connection. */
@@ -111,111 +101,16 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	connections_open(epoll);
 	handoff_open(worker);
 	sharing_open(worker);
+	requests_open(worker, &io);
 	sapi_worker_start(worker);
 	return 0;
 }
 
-/* ---------------------------------------------------------------- requests */
-
-static bool is_page(const char *path, const char *uri)
-{
-	return path && uri && strcmp(path, uri) == 0;
-}
-
-enum step { STEP_DONE, STEP_PAGE, STEP_FAILED };
-
-static enum step run_request(const struct kraal_worker *worker, struct fcgi_connection *connection)
-{
-	const char *uri = PARAM_GET(&connection->params, "SCRIPT_NAME");
-	requests++;
-	if (is_page(worker->status_path, uri) || is_page(worker->ping_path, uri)) {
-		sapi_resolve(&connection->params);
-		scoreboard_request(&connection->params, NULL);
-		scoreboard_stage(KRAAL_STAGE_RUNNING);
-		fcgi_start_answer(connection, &io);
-		page_connection = connection;
-		return STEP_PAGE;
-	}
-	if (sapi_run(connection, &io) < 0) {
-		return STEP_FAILED;
-	}
-	fcgi_finish(connection, &io);
-	return STEP_DONE;
-}
-
-/* Whether the client went away while its request waited for this worker. */
-static bool is_deserted(const struct fcgi_connection *connection)
-{
-	int64_t now = clock_ns(CLOCK_MONOTONIC);
-	if (now < look_after_ns) {
-		return false;
-	}
-	if (fcgi_peer_left(connection)) {
-		return true;
-	}
-	look_after_ns = now + LOOK_AGAIN_NS;
-	return false;
-}
-
-/* Serve the requests of a connection that are complete; more may stand in io already. */
-static enum step serve_complete(const struct kraal_worker *worker, struct fcgi_connection *connection)
-{
-	while (connection->state == FCGI_READY) {
-		if (is_deserted(connection)) {
-			log_line(KRAAL_LOG_DEBUG, "a request is not run: its client has left");
-			connection->state = FCGI_DEAD;
-			break;
-		}
-		enum step step = run_request(worker, connection);
-		if (step != STEP_DONE) {
-			return step;
-		}
-	}
-	connections_settle(connection);
-	return STEP_DONE;
-}
-
 /* Read from a connection and serve what is complete. */
-static enum step serve_connection(const struct kraal_worker *worker, struct fcgi_connection *connection)
+static enum step serve_connection(struct fcgi_connection *connection)
 {
 	io.input_start = io.input_end = 0;
-	fcgi_advance(connection, &io);
-	return serve_complete(worker, connection);
-}
-
-/* The same for one that was just taken, and may have its bytes in io. */
-static enum step serve_taken(const struct kraal_worker *worker, struct fcgi_connection *connection)
-{
-	fcgi_advance(connection, &io);
-	return serve_complete(worker, connection);
-}
-
-static enum step serve_pending(const struct kraal_worker *worker)
-{
-	struct fcgi_connection *connection = pending;
-	pending = NULL;
-	return connection ? serve_complete(worker, connection) : STEP_DONE;
-}
-
-void kraal_page_get(struct kraal_page_request *page)
-{
-	const struct params *params = &page_connection->params;
-	page->path = PARAM_GET(params, "SCRIPT_NAME");
-	page->method = PARAM_GET(params, "REQUEST_METHOD");
-	page->query = PARAM_GET(params, "QUERY_STRING");
-}
-
-void kraal_answer(const char *response, size_t size)
-{
-	struct fcgi_connection *connection = page_connection;
-	page_connection = NULL;
-	response_put_powered_by(connection, &io);
-	fcgi_write(connection, &io, FCGI_STDOUT, response, size);
-	fcgi_end(connection, &io, 0);
-	scoreboard_done(0);
-	fcgi_finish(connection, &io);
-	/* Another request may stand in io already: the next kraal_serve begins with it. */
-	pending = connection;
+	return requests_serve(connection);
 }
 
 /* ---------------------------------------------------------------- the loop */
@@ -227,16 +122,16 @@ static enum kraal_outcome outcome_of(enum step step)
 
 static bool leaving(const struct kraal_worker *worker)
 {
-	return stopping || (worker->max_requests && requests >= worker->max_requests);
+	return stopping || (worker->max_requests && requests_served() >= worker->max_requests);
 }
 
 /* A worker that is about to leave takes no more connections than it may still answer. */
 static bool has_room(const struct kraal_worker *worker)
 {
-	if (!worker->max_requests || requests + connections_count() < worker->max_requests) {
+	if (!worker->max_requests || requests_served() + connections_count() < worker->max_requests) {
 		return true;
 	}
-	return requests + connections_owed() < worker->max_requests;
+	return requests_served() + connections_owed() < worker->max_requests;
 }
 
 /* Look at the events that are not of connections.  First of all, as some are not told twice. */
@@ -272,7 +167,7 @@ static int wait_for_events(struct epoll_event *events, int timeout_ms)
 	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, timeout_ms);
 	int64_t now = clock_ns(CLOCK_MONOTONIC);
 	if (now - before > REST_NS) {
-		look_after_ns = now + BUSY_NS;
+		requests_rested(now);
 	}
 	return count;
 }
@@ -287,7 +182,7 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 	/* When the limit is reached in the middle, what is left is drained. */
 	for (int i = 0; i < count && leaving(worker) == was_leaving; i++) {
 		if (is_connection(events[i].data.ptr)) {
-			enum step step = serve_connection(worker, events[i].data.ptr);
+			enum step step = serve_connection(events[i].data.ptr);
 			if (step != STEP_DONE) {
 				return step;
 			}
@@ -304,14 +199,14 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 }
 
 /* Requests that have arrived on idle kept connections are served before the worker leaves. */
-static enum step serve_last(const struct kraal_worker *worker)
+static enum step serve_last(void)
 {
 	for (size_t i = connections_count(); i-- > 0;) {
 		struct fcgi_connection *connection = connections_at(i);
 		if (!connection || connection->state == FCGI_LINGER) {
 			continue;
 		}
-		enum step step = serve_connection(worker, connection);
+		enum step step = serve_connection(connection);
 		if (step != STEP_DONE) {
 			return step;
 		}
@@ -338,7 +233,7 @@ static enum step drain(const struct kraal_worker *worker)
 		}
 		connections_give_idle();
 	}
-	return serve_last(worker);
+	return serve_last();
 }
 
 /* Whether this worker has connections changed: leave new ones to others, or not any more. */
@@ -356,7 +251,7 @@ static void update_sharing(void)
 }
 
 /* Serve what another worker gave away. */
-static enum step turn_to_offer(const struct kraal_worker *worker)
+static enum step turn_to_offer(void)
 {
 	struct fcgi_connection *connection = connections_take(&io);
 	offered = false;
@@ -364,7 +259,7 @@ static enum step turn_to_offer(const struct kraal_worker *worker)
 		return STEP_DONE;
 	}
 	update_sharing();
-	enum step step = serve_taken(worker, connection);
+	enum step step = requests_serve(connection);
 	update_sharing();
 	parked = held && sharing_park();
 	return step;
@@ -379,7 +274,7 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 	knocked = accepted == ACCEPT_ONE && !connections_count();
 	if (connection) {
 		update_sharing();
-		enum step step = serve_connection(worker, connection);
+		enum step step = serve_connection(connection);
 		update_sharing();
 		/* With nobody else to look after, the next accept may be tried at once. */
 		knocked = !held || rescuing;
@@ -400,7 +295,7 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 		knocked = offered = false;
 	}
 	if (offered) {
-		return turn_to_offer(worker);
+		return turn_to_offer();
 	}
 	if (knocked) {
 		return turn_to_listener(worker, lost);
@@ -413,7 +308,7 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 enum kraal_outcome kraal_serve(const struct kraal_worker *worker)
 {
 	bool lost = false;
-	enum step step = serve_pending(worker);
+	enum step step = requests_serve_pending();
 	knocked = true;
 	update_sharing();
 	while (step == STEP_DONE && !lost && !leaving(worker)) {

@@ -93,7 +93,9 @@ def test_work_after_the_answer_holds_up_no_other_connection_of_its_worker(start_
 def test_kept_connection_outlives_a_worker_that_dies_after_its_answer(start_kind: StartKind) -> None:
     server = start_kind("kraal")
     uri = server.script("pid.php", PID)
-    dying = server.script("dying.php", "echo getmypid(); fastcgi_finish_request(); posix_kill(getmypid(), 9);")
+    dying = server.script(
+        "dying.php", "echo getmypid(); fastcgi_finish_request(); posix_kill(getmypid(), 9);"
+    )
     with Connection(server.address, timeout=5) as kept:
         dead = ask_again(kept, server, dying)
         assert ask_again(kept, server, uri) != dead

@@ -7,6 +7,7 @@ The name is that of the test function, or that of one case of it, as pytest prin
 _PARAMS = "php-fpm decodes every PARAMS record by itself: a pair must not go over its end"
 _NO_SYSTEMD = "php-fpm does not take sockets from systemd"
 _PINNED = "php-fpm's worker belongs to its connection until that is closed"
+_TAKEN_ALONG = "php-fpm's worker takes its connection along"
 
 PHP_FPM_DIFFERS: dict[str, str] = {
     "test_values_longer_than_a_record_arrive": _PARAMS,
@@ -16,8 +17,8 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_an_idle_kept_connection_does_not_pin_the_worker": _PINNED,
     "test_half_a_request_does_not_pin_the_worker": _PINNED,
     "test_work_after_the_answer_holds_up_no_kept_connection": _PINNED,
-    "test_kept_connection_outlives_its_workers": "php-fpm's worker takes its connection along",
-    "test_kept_connection_outlives_a_worker_that_is_told_to_leave": "php-fpm's worker takes its connection along",
+    "test_kept_connection_outlives_its_workers": _TAKEN_ALONG,
+    "test_kept_connection_outlives_a_worker_that_is_told_to_leave": _TAKEN_ALONG,
     "test_request_is_not_run_when_its_client_has_left": "php-fpm runs it",
     "test_an_unknown_management_type_is_named_in_the_answer": "php-fpm closes the connection",
     "test_an_unknown_role_is_refused": "php-fpm closes the connection",

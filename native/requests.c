@@ -1,0 +1,129 @@
+#include "requests.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "clock.h"
+#include "connections.h"
+#include "log.h"
+#include "response.h"
+#include "sapi.h"
+#include "scoreboard.h"
+
+/* After so long without a rest, requests may have waited until their clients left.  Then it looks, but not
+ * again and again while they are there. */
+#define BUSY_NS INT64_C(50000000)
+#define LOOK_AGAIN_NS INT64_C(1000000)
+
+static const struct kraal_worker *worker;
+static struct fcgi_io *io;
+static struct fcgi_connection *page_connection;  /* waits for kraal_answer */
+static struct fcgi_connection *pending;          /* answered by kraal_answer, not settled yet */
+static uint64_t requests;
+static int64_t look_after_ns;  /* CLOCK_MONOTONIC: what is served later than this may have waited long */
+
+void requests_open(const struct kraal_worker *settings, struct fcgi_io *buffers)
+{
+	worker = settings;
+	io = buffers;
+}
+
+uint64_t requests_served(void)
+{
+	return requests;
+}
+
+void requests_rested(int64_t now_ns)
+{
+	look_after_ns = now_ns + BUSY_NS;
+}
+
+/* Whether the client went away while its request waited for this worker. */
+static bool is_deserted(const struct fcgi_connection *connection)
+{
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (now < look_after_ns) {
+		return false;
+	}
+	if (fcgi_peer_left(connection)) {
+		return true;
+	}
+	look_after_ns = now + LOOK_AGAIN_NS;
+	return false;
+}
+
+static bool is_page(const char *path, const char *uri)
+{
+	return path && uri && strcmp(path, uri) == 0;
+}
+
+static enum step run(struct fcgi_connection *connection)
+{
+	const char *uri = PARAM_GET(&connection->params, "SCRIPT_NAME");
+	requests++;
+	if (is_page(worker->status_path, uri) || is_page(worker->ping_path, uri)) {
+		sapi_resolve(&connection->params);
+		scoreboard_request(&connection->params, NULL);
+		scoreboard_stage(KRAAL_STAGE_RUNNING);
+		fcgi_start_answer(connection, io);
+		page_connection = connection;
+		return STEP_PAGE;
+	}
+	if (sapi_run(connection, io) < 0) {
+		return STEP_FAILED;
+	}
+	fcgi_finish(connection, io);
+	return STEP_DONE;
+}
+
+/* Serve the requests of a connection that are complete; more may stand in io already. */
+static enum step serve_complete(struct fcgi_connection *connection)
+{
+	while (connection->state == FCGI_READY) {
+		if (is_deserted(connection)) {
+			log_line(KRAAL_LOG_DEBUG, "a request is not run: its client has left");
+			connection->state = FCGI_DEAD;
+			break;
+		}
+		enum step step = run(connection);
+		if (step != STEP_DONE) {
+			return step;
+		}
+	}
+	connections_settle(connection);
+	return STEP_DONE;
+}
+
+enum step requests_serve(struct fcgi_connection *connection)
+{
+	fcgi_advance(connection, io);
+	return serve_complete(connection);
+}
+
+enum step requests_serve_pending(void)
+{
+	struct fcgi_connection *connection = pending;
+	pending = NULL;
+	return connection ? serve_complete(connection) : STEP_DONE;
+}
+
+void kraal_page_get(struct kraal_page_request *page)
+{
+	const struct params *params = &page_connection->params;
+	page->path = PARAM_GET(params, "SCRIPT_NAME");
+	page->method = PARAM_GET(params, "REQUEST_METHOD");
+	page->query = PARAM_GET(params, "QUERY_STRING");
+}
+
+void kraal_answer(const char *response, size_t size)
+{
+	struct fcgi_connection *connection = page_connection;
+	page_connection = NULL;
+	response_put_powered_by(connection, io);
+	fcgi_write(connection, io, FCGI_STDOUT, response, size);
+	fcgi_end(connection, io, 0);
+	scoreboard_done(0);
+	fcgi_finish(connection, io);
+	/* Another request may stand in io already: the next kraal_serve begins with it. */
+	pending = connection;
+}
