@@ -32,6 +32,13 @@ enum kraal_stage {
 	KRAAL_STAGE_FINISHING = 6
 };
 
+/* How a request that has run too long is to end; see overtime.h. */
+#define KRAAL_OVERTIME_SIGNAL 40 /* a real-time signal */
+enum kraal_overtime {
+	KRAAL_OVERTIME_STOP = 1, /* with a fatal error: PHP runs its shutdown functions */
+	KRAAL_OVERTIME_KILL = 2  /* with the worker, by SIGTERM */
+};
+
 struct kraal_scoreboard {
 	uint32_t magic;
 	uint32_t slot_count;
@@ -59,6 +66,8 @@ struct kraal_slot {
 	int64_t cpu_ns;        /* processor time of the last request */
 	uint64_t memory;       /* peak bytes of PHP's memory manager in the last request */
 	uint64_t content_length;
+	uint64_t overtime;     /* written by the manager: the request (its number in `requests`) that is to end */
+	uint32_t overtime_step; /* written before it: enum kraal_overtime */
 	char method[KRAAL_METHOD_SIZE];
 	char user[KRAAL_USER_SIZE];
 	char uri[KRAAL_PATH_SIZE];      /* SCRIPT_NAME, as php-fpm calls it */
@@ -69,6 +78,10 @@ struct kraal_slot {
 /* For the manager: take back the slot of a worker that is gone, whatever it left in it, and take it out
  * of the counters, which the living go on using. */
 void kraal_slot_vacate(void *scoreboard, uint32_t slot);
+
+/* For the manager: have the worker in a slot end its request of that number, if it is still at it.  The signal
+ * is the caller's. */
+void kraal_slot_overtime(void *scoreboard, uint32_t slot, uint64_t request, enum kraal_overtime step);
 
 /* ---------------------------------------------------------------- PHP */
 
@@ -134,6 +147,7 @@ struct kraal_worker {
 	uint32_t allowed_count;
 	const struct kraal_network *allowed; /* NULL: every peer */
 	uint64_t max_requests;        /* 0: no limit */
+	uint32_t terminate_timeout;   /* request_terminate_timeout in seconds, for its message */
 	const char *extensions;       /* security.limit_extensions, separated by spaces; "" or NULL: all */
 	const char *status_path;      /* NULL: no such page */
 	const char *ping_path;        /* NULL: no such page */

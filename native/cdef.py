@@ -16,7 +16,7 @@ def declarations(header: str) -> str:
     kept = [
         line
         for line in text.splitlines()
-        if not line.startswith("#") or re.fullmatch(r"#define \w+ (0x)?[0-9a-f]+", line)
+        if not line.startswith("#") or re.fullmatch(r"#define \w+ (0x)?[0-9a-f]+", line.rstrip())
     ]
     return "\n".join(kept)
 

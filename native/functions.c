@@ -33,9 +33,10 @@ static PHP_FUNCTION(fastcgi_finish_request)
 	}
 	php_output_end_all();
 	php_header();
+	/* First, so that nobody has the answer and sees a script that still works on it. */
+	scoreboard_stage(KRAAL_STAGE_FINISHING);
 	fcgi_end(request->connection, request->io, 0);
 	leave_connections(request);
-	scoreboard_stage(KRAAL_STAGE_FINISHING);
 	RETURN_TRUE;
 }
 

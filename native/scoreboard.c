@@ -102,6 +102,13 @@ static void take_one(uint32_t *counter)
 	}
 }
 
+void kraal_slot_overtime(void *base, uint32_t index, uint64_t request, enum kraal_overtime step)
+{
+	struct kraal_slot *meant = scoreboard_slots(base) + index;
+	__atomic_store_n(&meant->overtime_step, step, __ATOMIC_RELAXED);
+	__atomic_store_n(&meant->overtime, request, __ATOMIC_RELEASE);
+}
+
 void kraal_slot_vacate(void *base, uint32_t index)
 {
 	struct kraal_scoreboard *header = base;

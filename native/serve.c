@@ -14,6 +14,7 @@
 #include "connections.h"
 #include "fastcgi.h"
 #include "handoff.h"
+#include "overtime.h"
 #include "requests.h"
 #include "sapi.h"
 #include "sharing.h"
@@ -103,7 +104,7 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	sharing_open(worker);
 	requests_open(worker, &io);
 	sapi_worker_start(worker);
-	return 0;
+	return overtime_open(worker);
 }
 
 /* Read from a connection and serve what is complete. */

@@ -58,6 +58,9 @@ class Order:
     # (name, value, admin): admin values can be changed neither by scripts nor by the web server
     ini: tuple[tuple[str, str, bool], ...] = ()
     max_requests: int = 0
+    terminate_timeout: int = 0  # seconds a request may take; 0: as long as it likes
+    terminate_grace: int = 0  # seconds more for its shutdown functions
+    track_finished: bool = False  # what a script does after its answer counts, too
     extensions: str = ""
     # (hexadecimal IPv6 address, IPv4 as ::ffff:a.b.c.d; prefix length); None means any peer
     allowed_clients: tuple[tuple[str, int], ...] | None = None

@@ -17,6 +17,10 @@ from kraal.errors import Exit, StartError
 _ffi: Any = _bridge.ffi
 
 
+# Makes a worker look at what it was told by `end_request`.
+OVERTIME_SIGNAL: int = _ffi.integer_const("KRAAL_OVERTIME_SIGNAL")
+
+
 class Outcome(IntEnum):
     """Why `serve` came back; see enum kraal_outcome."""
 
@@ -131,6 +135,10 @@ class Php:
         """Take back the slot of a worker that is gone, whatever it left in it."""
         self._library.kraal_slot_vacate(_ffi.from_buffer(scoreboard), slot)
 
+    def end_request(self, scoreboard: mmap, slot: int, request: int, step: int) -> None:
+        """Say which request the worker in a slot is to end, and how.  OVERTIME_SIGNAL makes it look."""
+        self._library.kraal_slot_overtime(_ffi.from_buffer(scoreboard), slot, request, step)
+
     def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""
         return Worker(self._library, settings, scoreboard)
@@ -155,6 +163,7 @@ class WorkerSettings:
     # (hexadecimal IPv6 or mapped IPv4 address, prefix length); None: every peer
     allowed_clients: Sequence[tuple[str, int]] | None
     max_requests: int
+    terminate_timeout: int
     extensions: str
     status_path: str | None
     ping_path: str | None
@@ -204,6 +213,7 @@ class Worker:
                 "allowed_count": len(networks),
                 "allowed": allowed,
                 "max_requests": settings.max_requests,
+                "terminate_timeout": settings.terminate_timeout,
                 "extensions": extensions,
                 "status_path": status_path,
                 "ping_path": ping_path,

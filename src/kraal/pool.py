@@ -13,17 +13,19 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import phpini, sizing, stopping, worker
+from kraal import overtime, phpini, sizing, stopping, worker
 from kraal.boot import Descriptor, Order, Privileges
-from kraal.bridge import Php
+from kraal.bridge import OVERTIME_SIGNAL, Php
 from kraal.errors import Exit, StartError
 from kraal.logs.capture import Capture, Pipes
 from kraal.logs.output import Said
 from kraal.scoreboard import Scoreboard
+from kraal.timekeeper import Hands, Timekeeper
 from kraal.unix import memory, privileges, process
 from kraal.unix.channel import Channel, Kind, Output
 from kraal.unix.loop import Loop, Timer
@@ -66,6 +68,12 @@ class Manager:
         self._respawn: Timer | None = None
         self._ladder: tuple[stopping.Step, ...] | None = None
         self._next_step: Timer | None = None
+        self._timekeeper = Timekeeper(
+            overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
+            self._loop,
+            self._scoreboard,
+            Hands(self._tell_overtime, OVERTIME_SIGNAL, partial(self._log, _WARNING)),
+        )
         # Workers that leave new connections to others look again when this is written (see sharing.h).
         self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # Workers pass kept connections to each other (see handoff.h).
@@ -142,6 +150,7 @@ class Manager:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._scoreboard.occupy(slot, pid)
         self._workers[pid] = Worker(pid, slot, self._loop.now())
+        self._timekeeper.add(pid, slot)
         self._capture.add(pid, pipes)
         self._log(_NOTICE if self._filled else _DEBUG, f"child {pid} started")
 
@@ -169,6 +178,9 @@ class Manager:
             os._exit(Exit.SOFTWARE)
         worker.serve_and_exit(place, mask)
 
+    def _tell_overtime(self, slot: int, request: int, step: int) -> None:
+        self._php.end_request(self._scoreboard.memory, slot, request, step)
+
     def _reap(self) -> None:
         for gone in process.reap():
             dead = self._workers.pop(gone.pid, None)
@@ -185,6 +197,7 @@ class Manager:
         age = self._loop.now() - dead.started
         failed = gone.code != Exit.OK and sizing.is_failed_start(age, self._scoreboard.requests(dead.slot))
         self._failed_starts = self._failed_starts + 1 if failed else 0
+        self._timekeeper.remove(dead.pid)
         self._php.vacate(self._scoreboard.memory, dead.slot)
         os.eventfd_write(self._poke, 1)
         level = _NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else _WARNING

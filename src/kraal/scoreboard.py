@@ -126,6 +126,10 @@ class Scoreboard:
             workers=tuple(self._read_slots()),
         )
 
+    def worker(self, index: int) -> WorkerState | None:
+        """What the worker in a slot does, if there is one."""
+        return _decode(self._copy(index))
+
     def _read_slots(self) -> Iterator[WorkerState]:
         for index in range(self._count):
             state = _decode(self._copy(index))

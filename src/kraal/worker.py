@@ -92,6 +92,7 @@ def _settings(place: Place) -> WorkerSettings:
         log_limit=order.log_limit,
         allowed_clients=order.allowed_clients,
         max_requests=order.max_requests,
+        terminate_timeout=order.terminate_timeout,
         extensions=order.extensions,
         status_path=order.status_path,
         ping_path=order.ping_path,

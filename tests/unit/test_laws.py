@@ -55,6 +55,7 @@ PURE = {
     "kraal.logs.output",
     "kraal.options",
     "kraal.orders",
+    "kraal.overtime",
     "kraal.phpini",
     "kraal.sizing",
     "kraal.status",

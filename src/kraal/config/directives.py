@@ -45,6 +45,7 @@ class Directive:
     meaning: str
     since: str = ""
     in_force: bool = True
+    own: bool = False  # php-fpm does not know it
 
     @property
     def field(self) -> str:
@@ -94,6 +95,11 @@ def _global(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
 
 def _pool(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
     return Directive(Scope.POOL, name, kind, meaning, since)
+
+
+def _own(directive: Directive) -> Directive:
+    """Mark a directive that php-fpm refuses."""
+    return replace(directive, own=True)
 
 
 def _later(directive: Directive) -> Directive:
@@ -166,15 +172,18 @@ POOL = (
     _later(_pool("slowlog", Kind.PATH, "File for the stacks of slow requests.")),
     _later(_pool("request_slowlog_timeout", Kind.TIME, "Time after which a request is slow; 0 is never.")),
     _later(_pool("request_slowlog_trace_depth", Kind.INTEGER, "Frames of a slow request's stack.", "7.2")),
-    _later(
-        _pool("request_terminate_timeout", Kind.TIME, "Time after which a request is killed; 0 is never.")
+    _pool("request_terminate_timeout", Kind.TIME, "Time after which a request is ended; 0 is never."),
+    _pool(
+        "request_terminate_timeout_track_finished",
+        Kind.BOOLEAN,
+        "Count the time after fastcgi_finish_request() and in shutdown functions, too.",
+        "7.3",
     ),
-    _later(
+    _own(
         _pool(
-            "request_terminate_timeout_track_finished",
-            Kind.BOOLEAN,
-            "Count the time after fastcgi_finish_request() too.",
-            "7.3",
+            "request_terminate_grace",
+            Kind.TIME,
+            "Time for the shutdown functions of such a request, before its worker is killed; 0: none.",
         )
     ),
     _pool("rlimit_files", Kind.INTEGER, "Limit of open files of the workers."),

@@ -129,6 +129,7 @@ class Pool:
     request_slowlog_trace_depth: int = 20
     request_terminate_timeout: int = 0
     request_terminate_timeout_track_finished: bool = False
+    request_terminate_grace: int = 2
     rlimit_files: int = 0
     rlimit_core: int = 0
     chroot: str | None = None
