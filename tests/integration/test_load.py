@@ -101,7 +101,9 @@ def test_every_request_of_a_crowd_is_counted(start_server: StartServer, kept: in
     before = accepted(server)
     with nginx(server.directory, server.root, server.address, kept=kept) as port:
         Crowd(port, uri).run()
-    assert accepted(server) == before + REQUESTS + 1
+    more = accepted(server) - before - 1
+    # php-fpm also counts the connection by which it was found ready, perhaps only now.
+    assert more == REQUESTS or (server.kind == "php-fpm" and more == REQUESTS + 1)
 
 
 def test_crowd_may_keep_more_connections_than_there_are_workers(start_kind: StartKind) -> None:

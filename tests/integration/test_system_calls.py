@@ -89,7 +89,9 @@ def traced(server: FpmServer, way: Way, file: Path) -> list[Call]:
         _output, error = strace.communicate(timeout=10)
     lines = file.read_text().splitlines()
     found = [re.match(r"(\w+)\(.* = (-?\d+)", line) for line in lines]
-    calls = [(match[1], int(match[2])) for match in found if match]
+    # A worker that has had no rest for long looks whether its client is still there: here only if the
+    # machine is so busy, and strace so slow, that the next request is always there already.
+    calls = [(match[1], int(match[2])) for match in found if match and match[1] != "poll"]
     assert calls, error
     return calls
 
