@@ -41,6 +41,7 @@ class Privileges:
     files: int | None = None
     core: int | None = None
     dumpable: bool = False
+    no_new_privileges: bool = False
     chroot: str | None = None
     chdir: str | None = None
 
@@ -57,6 +58,7 @@ class Order:
     environment: dict[str, str] = field(default_factory=dict)
     # (name, value, admin): admin values can be changed neither by scripts nor by the web server
     ini: tuple[tuple[str, str, bool], ...] = ()
+    apparmor_hat: str | None = None  # of the workers
     max_requests: int = 0
     terminate_timeout: int = 0  # seconds a request may take; 0: as long as it likes
     terminate_grace: int = 0  # seconds more for its shutdown functions

@@ -28,6 +28,7 @@ def order_for(
         privileges=_privileges(pool, as_root=as_root, groups=groups),
         environment=worker_environment(pool, environ),
         ini=_ini(pool),
+        apparmor_hat=pool.apparmor_hat or None,
         max_requests=pool.pm_max_requests,
         terminate_timeout=pool.request_terminate_timeout,
         terminate_grace=pool.request_terminate_grace,
@@ -59,6 +60,7 @@ def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...]) -> Privil
         files=pool.rlimit_files or None,
         core=pool.rlimit_core or None,
         dumpable=pool.process_dumpable,
+        no_new_privileges=pool.process_no_new_privs,
         chdir=pool.chdir or None,
     )
     if not as_root:

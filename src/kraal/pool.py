@@ -26,7 +26,7 @@ from kraal.logs.capture import Capture, Pipes
 from kraal.logs.output import Said
 from kraal.scoreboard import Scoreboard
 from kraal.timekeeper import Hands, Timekeeper
-from kraal.unix import memory, privileges, process
+from kraal.unix import confinement, memory, privileges, process
 from kraal.unix.channel import Channel, Kind, Output
 from kraal.unix.loop import Loop, Timer
 from kraal.unix.outbox import Outbox
@@ -287,6 +287,8 @@ def become(order: Privileges) -> None:
         os.chdir(order.chdir)
     if order.dumpable:
         process.allow_dumps()
+    if order.no_new_privileges:
+        confinement.forbid_new_privileges()
 
 
 def start_php(order: Order) -> Php:

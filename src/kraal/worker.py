@@ -16,6 +16,9 @@ from kraal.boot import Descriptor, Order
 from kraal.bridge import Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
 from kraal.scoreboard import Scoreboard
+from kraal.unix import confinement
+
+_ERROR = 4  # enum kraal_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
     setproctitle(f"kraal: pool {place.order.pool}")
     # Nothing of Python is allocated on the request path, and the collector would unshare the pages.
     gc.disable()
+    if place.order.apparmor_hat:
+        try:
+            confinement.enter_hat(place.order.apparmor_hat)
+        except OSError as error:
+            _complain(place, error.strerror or "")
+            return Exit.SOFTWARE
     # Python's own settings; PHP's are the default actions.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -73,6 +82,11 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
                 return Exit.SOFTWARE
             case _:
                 assert_never(outcome)
+
+
+def _complain(place: Place, text: str) -> None:
+    """An error line of the log; see the message format in bridge.h."""
+    os.write(place.log, bytes([_ERROR]) + text.encode("utf-8", "backslashreplace"))
 
 
 def _settings(place: Place) -> WorkerSettings:

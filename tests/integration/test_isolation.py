@@ -124,6 +124,23 @@ def test_process_priority_is_the_nice_value(start_server: StartServer) -> None:
     assert os.getpriority(os.PRIO_PROCESS, the_worker(server)) == 7
 
 
+def test_scripts_can_be_kept_from_gaining_rights(start_kind: StartKind) -> None:
+    def privileged(server: FpmServer) -> str:
+        code = "echo shell_exec('grep NoNewPrivs /proc/self/status');"
+        return server.fetch(server.script("rights.php", code)).text.strip()
+
+    assert privileged(start_kind("kraal")) == "NoNewPrivs:\t0"
+    server = start_kind("kraal", pool={"process.no_new_privs": "yes"})
+    assert privileged(server) == "NoNewPrivs:\t1"
+
+
+def test_apparmor_hat_that_cannot_be_entered_ends_the_worker(start_server: StartServer) -> None:
+    """There is no such hat, and perhaps no AppArmor."""
+    server = start_server(pool={"apparmor_hat": "no-such-hat"})
+    server.wait_log(r"failed to (query apparmor|change to new) confinement")
+    server.wait_log(r"child \d+ exited with code 70")
+
+
 @pytest.mark.parametrize(("value", "dumpable"), [("yes", True), ("no", False)])
 def test_process_dumpable_opens_workers_to_debuggers_of_their_user(
     start_server: StartServer, value: str, dumpable: bool

@@ -194,7 +194,14 @@ POOL = (
     _pool("decorate_workers_output", Kind.BOOLEAN, "Say in the log which worker wrote it.", "7.3"),
     _pool("clear_env", Kind.BOOLEAN, "Start the workers without the master's environment."),
     _pool("security.limit_extensions", Kind.TEXT, "Endings that the main script may have; empty allows all."),
-    _later(_pool("apparmor_hat", Kind.TEXT, "AppArmor hat of the workers.")),
+    _own(
+        _pool(
+            "process.no_new_privs",
+            Kind.BOOLEAN,
+            "Let nothing that scripts execute gain rights by set-user-ID bits or file capabilities.",
+        )
+    ),
+    _pool("apparmor_hat", Kind.TEXT, "AppArmor hat of the workers."),
 )
 
 ARRAYS = (

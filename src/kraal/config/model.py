@@ -138,6 +138,7 @@ class Pool:
     decorate_workers_output: bool = True
     clear_env: bool = True
     security_limit_extensions: str = ".php .phar"
+    process_no_new_privs: bool = False
     apparmor_hat: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     php_values: tuple[PhpValue, ...] = ()

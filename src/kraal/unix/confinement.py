@@ -1,0 +1,40 @@
+"""Rights that a process gives up for good, and AppArmor hats."""
+
+import ctypes
+import os
+from pathlib import Path
+
+_PR_SET_NO_NEW_PRIVS = 38
+_CURRENT = Path("/proc/self/attr/current")
+_CHECK = 'Please check if "/proc/*/attr/current" is read and writeable'
+
+
+def forbid_new_privileges() -> None:
+    """From now on set-user-ID bits and file capabilities of what is executed do not count."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def enter_hat(hat: str) -> None:
+    """Change to the AppArmor profile PROFILE//HAT below the present one.
+
+    Raises OSError with a sentence for the log.
+    """
+    try:
+        profile = _without_mode(_CURRENT.read_bytes().rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
+    except OSError as error:
+        text = f"failed to query apparmor confinement. {_CHECK}.: {error.strerror} ({error.errno})"
+        raise OSError(error.errno, text) from None
+    try:
+        _CURRENT.write_bytes(f"changeprofile {profile}//{hat}".encode())
+    except OSError as error:
+        text = (
+            f"failed to change to new confinement ({profile}//{hat}). {_CHECK} "
+            f'and "change_profile -> {profile}//*" is allowed.: {error.strerror} ({error.errno})'
+        )
+        raise OSError(error.errno, text) from None
+
+
+def _without_mode(label: str) -> str:
+    """The name of a profile, of which the kernel says `NAME (enforce)`; or `unconfined`."""
+    return label.rpartition(" (")[0] if label.endswith(")") else label
