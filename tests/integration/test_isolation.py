@@ -136,7 +136,7 @@ def test_scripts_can_be_kept_from_gaining_rights(start_kind: StartKind) -> None:
 
 def test_apparmor_hat_that_cannot_be_entered_ends_the_worker(start_server: StartServer) -> None:
     """There is no such hat, and perhaps no AppArmor."""
-    server = start_server(pool={"apparmor_hat": "no-such-hat"})
+    server = start_server(pool={"apparmor_hat": "no-such-hat", "catch_workers_output": "yes"})
     server.wait_log(r"failed to (query apparmor|change to new) confinement")
     server.wait_log(r"child \d+ exited with code 70")
 
