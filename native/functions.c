@@ -54,6 +54,38 @@ static PHP_FUNCTION(apache_request_headers)
 	}
 }
 
+/* Add `Name: value` to an array; the last header of a name is the one that stays. */
+static void add_response_header(const sapi_header_struct *header, zval *array)
+{
+	const char *end = header->header + header->header_len;
+	const char *colon = memchr(header->header, ':', header->header_len);
+	const char *name_end = colon;
+	while (name_end && name_end > header->header && (name_end[-1] == ' ' || name_end[-1] == '\t')) {
+		name_end--;
+	}
+	if (!name_end || name_end == header->header) {
+		return;
+	}
+	const char *value = colon + 1;
+	while (value < end && (*value == ' ' || *value == '\t')) {
+		value++;
+	}
+	add_assoc_stringl_ex(array, header->header, (size_t)(name_end - header->header), value, (size_t)(end - value));
+}
+
+/* apache_response_headers(): array.  PHP's other servers have it, php-fpm has not. */
+static PHP_FUNCTION(apache_response_headers)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	array_init(return_value);
+	zend_llist_position at;
+	zend_llist *headers = &SG(sapi_headers).headers;
+	for (sapi_header_struct *header = zend_llist_get_first_ex(headers, &at); header;
+	     header = zend_llist_get_next_ex(headers, &at)) {
+		add_response_header(header, return_value);
+	}
+}
+
 /* fpm_get_status(): array|false */
 static PHP_FUNCTION(fpm_get_status)
 {
@@ -78,6 +110,7 @@ const zend_function_entry kraal_functions[] = {
 	ZEND_FE(fastcgi_finish_request, arginfo_returns_bool)
 	ZEND_FE(apache_request_headers, arginfo_returns_array)
 	ZEND_FALIAS(getallheaders, apache_request_headers, arginfo_returns_array)
+	ZEND_FE(apache_response_headers, arginfo_returns_array)
 	ZEND_FE(fpm_get_status, arginfo_returns_array_or_false)
 	ZEND_FE_END
 };

@@ -1,4 +1,4 @@
-/* PHP functions that exist under php-fpm only. */
+/* PHP functions that the server itself has to bring. */
 #ifndef KRAAL_FUNCTIONS_H
 #define KRAAL_FUNCTIONS_H
 

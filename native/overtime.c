@@ -20,25 +20,14 @@ static bool is_meant(void)
 	return meant == slot->requests && __atomic_load_n(&slot->stage, __ATOMIC_ACQUIRE) != KRAAL_STAGE_IDLE;
 }
 
-/* In a signal handler. */
-static void end_process(void)
-{
-	sigset_t mask;
-	struct sigaction action = {.sa_handler = SIG_DFL};
-	sigaction(SIGTERM, &action, NULL);
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigprocmask(SIG_UNBLOCK, &mask, NULL);
-	raise(SIGTERM);
-}
-
 static void on_signal(int number)
 {
 	int error = errno;
 	(void)number;
 	if (is_meant()) {
 		if (slot->overtime_step == KRAAL_OVERTIME_KILL) {
-			end_process();
+			/* PHP's handler waits until what OPcache shares is whole. */
+			raise(SIGTERM);
 		}
 		/* PHP looks at this between two opcodes. */
 		zend_atomic_bool_store_ex(&EG(vm_interrupt), true);

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #include "builtins.h"
 #include "inivalues.h"
+#include "sapi.h"
 
 extern sapi_module_struct kraal_sapi;
 
@@ -65,6 +67,15 @@ static int check_api(char *error, size_t error_size)
 	return 0;
 }
 
+static void explain_failure(char *error, size_t error_size)
+{
+	const char *preload = zend_ini_string("opcache.preload", sizeof("opcache.preload") - 1, 0);
+	const char *complaint = sapi_last_complaint();
+	bool preloading = preload && *preload;
+	snprintf(error, error_size, "PHP's module start-up failed%s%s%s%s", preloading ? " with opcache.preload = " : "",
+	         preloading ? preload : "", *complaint ? ": " : "", complaint);
+}
+
 int kraal_php_start(const struct kraal_php_settings *settings, char *error, size_t error_size)
 {
 	if (check_layout(error, error_size) < 0) {
@@ -81,7 +92,7 @@ int kraal_php_start(const struct kraal_php_settings *settings, char *error, size
 	kraal_sapi.executable_location = settings->executable ? strdup(settings->executable) : NULL;
 	builtins_prepare();
 	if (kraal_sapi.startup(&kraal_sapi) == FAILURE) {
-		snprintf(error, error_size, "PHP's module start-up failed");
+		explain_failure(error, error_size);
 		return -1;
 	}
 	if (settings->extended_info) {

@@ -1,6 +1,7 @@
 #include "sapi.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 zend_kraal_globals kraal_globals;
 static struct sapi_request current;
 static const struct kraal_worker *worker;
+static char complaint[512];
 
 struct sapi_request *sapi_running(void)
 {
@@ -40,6 +42,7 @@ static void log_message(const char *message, int syslog_type)
 	(void)syslog_type;
 	if (!worker) {
 		fprintf(stderr, "%s\n", message);
+		snprintf(complaint, sizeof(complaint), "%.*s", (int)strcspn(message, "\n"), message);
 		return;
 	}
 	size_t size = log_php_message(message, strlen(message), &dots);
@@ -50,6 +53,11 @@ static void log_message(const char *message, int syslog_type)
 		fcgi_write(request->connection, request->io, FCGI_STDERR, dots, strlen(dots));
 		request->logged = true;
 	}
+}
+
+const char *sapi_last_complaint(void)
+{
+	return complaint;
 }
 
 /* What kraal itself has to say about a request: to the web server, and to the error log. */
@@ -251,8 +259,10 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	scoreboard_open(settings->scoreboard, settings->slot);
 	poolstatus_open(settings);
 	input_hook_environment();
-	/* Handlers are ours and only set flags: PHP need not look for changed ones at each request. */
+	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
+	 * it changes what OPcache shares with others; SIGQUIT only sets a flag. */
 	SIGG(reset) = 0;
+	zend_sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
 /* ---------------------------------------------------------------- the module */

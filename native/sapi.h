@@ -25,6 +25,9 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io);
 /* Correct the params of a request and find its script, before anything of PHP starts. */
 struct script sapi_resolve(struct params *params);
 
+/* The first line of the last thing that PHP logged while it started, or "". */
+const char *sapi_last_complaint(void);
+
 /* The request that PHP is running, or NULL. */
 struct sapi_request *sapi_running(void);
 

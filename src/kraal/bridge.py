@@ -16,6 +16,8 @@ from kraal.errors import Exit, StartError
 
 _ffi: Any = _bridge.ffi
 
+_ERROR_SIZE = 1024  # bytes of the sentence that says why PHP did not start
+
 
 # Makes a worker look at what it was told by `end_request`.
 OVERTIME_SIGNAL: int = _ffi.integer_const("KRAAL_OVERTIME_SIGNAL")
@@ -111,9 +113,9 @@ class Php:
                 "executable": program,
             },
         )
-        error = _ffi.new("char[]", 512)
-        if self._library.kraal_php_start(settings, error, 512) < 0:
-            _refuse(_ffi.string(error).decode())
+        error = _ffi.new("char[]", _ERROR_SIZE)
+        if self._library.kraal_php_start(settings, error, _ERROR_SIZE) < 0:
+            _refuse(_ffi.string(error).decode("utf-8", "backslashreplace"))
 
     def lock_ini(self, name: str) -> bool:
         """Let neither scripts nor web servers change an ini entry; False if PHP has no such entry."""

@@ -27,7 +27,7 @@ def order_for(
         php=php,
         privileges=_privileges(pool, as_root=as_root, groups=groups),
         environment=worker_environment(pool, environ),
-        ini=_ini(pool),
+        ini=(*_preload_user(pool, as_root=as_root), *_ini(pool)),
         apparmor_hat=pool.apparmor_hat or None,
         max_requests=pool.pm_max_requests,
         terminate_timeout=pool.request_terminate_timeout,
@@ -74,6 +74,13 @@ def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...]) -> Privil
         nice=pool.process_priority,
         chroot=pool.chroot or None,
     )
+
+
+def _preload_user(pool: Pool, *, as_root: bool) -> tuple[tuple[str, str, bool], ...]:
+    """With chroot PHP starts as root (see pool.py), but the preloading script runs as the pool's user."""
+    if as_root and pool.chroot and pool.account and pool.account.name:
+        return (("opcache.preload_user", pool.account.name, False),)
+    return ()
 
 
 def _ini(pool: Pool) -> tuple[tuple[str, str, bool], ...]:

@@ -15,23 +15,12 @@ from tests.support import processes
 from tests.support.fastcgi import Connection, packet
 from tests.support.servers import READY, FpmServer, configuration, executable
 from tests.support.wait import wait_until
-from tests.support.workers import GATE, Held, ask, ask_again, titled, wait_workers
+from tests.support.workers import GATE, Held, ask, ask_again, manager, titled, wait_workers
 from tests.support.workspace import make_directory
 
 PID = "echo getmypid();"
 # Of `sizing`: the pauses before the third, fourth and fifth manager that is to follow failed ones.
 PAUSES = (0.1, 0.2, 0.4)
-
-
-def manager(server: FpmServer, pool: str = "www") -> int:
-    """A worker has its manager's title for a moment, but not its parent."""
-
-    def found() -> set[int]:
-        return titled(server, f"kraal: pool {pool} (manager)") & processes.children(server.pid)
-
-    (pid,) = wait_until(found, what="there is a manager")
-    return pid
-
 
 # ---------------------------------------------------------------- when a manager dies
 

@@ -26,6 +26,16 @@ def titled(server: FpmServer, title: str) -> set[int]:
     return {pid for pid in processes.descendants(server.pid) if processes.command_line(pid) == title}
 
 
+def manager(server: FpmServer, pool: str = "www") -> int:
+    """A worker has its manager's title for a moment, but not its parent."""
+
+    def found() -> set[int]:
+        return titled(server, f"kraal: pool {pool} (manager)") & processes.children(server.pid)
+
+    (pid,) = wait_until(found, what="there is a manager")
+    return pid
+
+
 def ask(address: Address, server: FpmServer, uri: str) -> str:
     """Ask another pool of the server."""
     with Connection(address) as connection:

@@ -105,6 +105,14 @@ def test_first_of_two_equal_values_wins_as_in_php_fpm() -> None:
     assert [text for _name, text, _admin in ini] == ["2", "1"]
 
 
+def test_script_of_a_chrooted_pool_is_preloaded_as_its_user_unless_it_says_otherwise() -> None:
+    own = value("php_admin_value", "opcache.preload_user", "nobody")
+    chrooted = replace(POOL, chroot="/srv", php_values=(own,))
+
+    assert [text for _name, text, _admin in order(chrooted).ini] == ["www-data", "nobody"]
+    assert [text for _name, text, _admin in order(chrooted, as_root=False).ini] == ["nobody"]
+
+
 def test_allowed_clients_are_handed_on_as_networks() -> None:
     told = order(replace(POOL, listen_allowed_clients="127.0.0.1,xxx"))
 
