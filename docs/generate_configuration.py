@@ -26,6 +26,7 @@ what is in force.  `kraal directives NAME` explains a directive in the terminal.
 - **Path**: a relative path starts from `-p DIR`, or from the pool's `prefix`; without either from `/usr`
   (`error_log` and `pid`: from `/var`).
 - **Time**: seconds, or a number with `s`, `m`, `h` or `d`.
+- **Since PHP**: *kraal only* marks what php-fpm does not know: it refuses a file that has it.
 - **In force**: *no* means that kraal accepts the directive, does not act on it yet, and says so in one
   warning per line.
 
@@ -65,7 +66,7 @@ def _rows(directives: Iterable[Directive]) -> Iterator[tuple[str, ...]]:
             row.kind.value,
             _default(row),
             row.meaning,
-            row.since,
+            "kraal only" if row.own else row.since,
             _in_force(row.in_force),
         )
 

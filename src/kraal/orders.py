@@ -30,6 +30,8 @@ def order_for(
         ini=_ini(pool),
         max_requests=pool.pm_max_requests,
         extensions=" ".join(pool.limit_extensions),
+        php_values=pool.limit_php_value,
+        body_files=pool.limit_body_files,
         allowed_clients=clients.networks if clients else None,
         client_complaints=pool.client_complaints,
         status_path=pool.pm_status_path,
