@@ -26,9 +26,9 @@ what is in force.  `kraal directives NAME` explains a directive in the terminal.
 - **Path**: a relative path starts from `-p DIR`, or from the pool's `prefix`; without either from `/usr`
   (`error_log` and `pid`: from `/var`).
 - **Time**: seconds, or a number with `s`, `m`, `h` or `d`.
+- **Since PHP**: *kraal only* marks what php-fpm does not know: it refuses a file that has it.
 - **In force**: *no* means that kraal accepts the directive, does not act on it yet, and says so in one
   warning per line.
-- **Kraal only**: php-fpm refuses a file with such a directive.
 
 `pm = dynamic` and `pm = ondemand` keep a fixed number of workers today, which is `pm.max_children`; the
 other numbers of these two are checked and have no effect.

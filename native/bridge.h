@@ -149,6 +149,8 @@ struct kraal_worker {
 	uint64_t max_requests;        /* 0: no limit */
 	uint32_t terminate_timeout;   /* request_terminate_timeout in seconds, for its message */
 	const char *extensions;       /* security.limit_extensions, separated by spaces; "" or NULL: all */
+	const char *php_values;       /* security.limit_php_value, separated by spaces; NULL: all */
+	const char *body_files;       /* security.limit_body_files, see bodyfile.h; NULL: all */
 	const char *status_path;      /* NULL: no such page */
 	const char *ping_path;        /* NULL: no such page */
 	const char *pool;             /* for fpm_get_status() */

@@ -1,55 +1,36 @@
 #include "input.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #include <SAPI.h>
 #include <php_variables.h>
 
+#include "bodyfile.h"
 #include "sapi.h"
 #include "settings.h"
 
-static bool open_body_file(struct sapi_request *request)
+/* Whether the body stands in a file.  It is opened once, also when that fails. */
+static bool has_body_file(struct sapi_request *request)
 {
-	const char *name = PARAM_GET(&request->connection->params, "REQUEST_BODY_FILE");
-	if (request->body_file >= 0 || !name || !*name) {
-		return true;
+	if (request->body_file == BODY_FILE_UNKNOWN) {
+		const char *name = PARAM_GET(&request->connection->params, "REQUEST_BODY_FILE");
+		request->body_file = name && *name ? bodyfile_open(name) : BODY_FILE_NONE;
 	}
-	request->body_file = open(name, O_RDONLY | O_CLOEXEC);
-	if (request->body_file < 0) {
-		php_error(E_WARNING, "REQUEST_BODY_FILE: open('%s') failed: %s (%d)", name, strerror(errno), errno);
-		return false;
-	}
-	return true;
-}
-
-static size_t read_body_file(int file, char *to, size_t size)
-{
-	size_t total = 0;
-	while (total < size) {
-		ssize_t got = read(file, to + total, size - total);
-		if (got <= 0) {
-			break;
-		}
-		total += (size_t)got;
-	}
-	return total;
+	return request->body_file != BODY_FILE_NONE;
 }
 
 size_t input_read_post(char *to, size_t size)
 {
 	struct sapi_request *request = sapi_running();
 	zend_long left = SG(request_info).content_length - SG(read_post_bytes);
-	if (!request || left <= 0 || !open_body_file(request)) {
+	if (!request || left <= 0) {
 		return 0;
 	}
 	size = MIN(size, (size_t)left);
-	if (request->body_file >= 0) {
-		return read_body_file(request->body_file, to, size);
+	if (!has_body_file(request)) {
+		return fcgi_read_body(request->connection, request->io, to, size);
 	}
-	return fcgi_read_body(request->connection, request->io, to, size);
+	return request->body_file >= 0 ? bodyfile_read(request->body_file, to, size) : 0;
 }
 
 char *input_read_cookies(void)

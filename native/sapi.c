@@ -12,6 +12,7 @@
 #include <php_output.h>
 #include <zend_signal.h>
 
+#include "bodyfile.h"
 #include "functions.h"
 #include "input.h"
 #include "inivalues.h"
@@ -60,15 +61,21 @@ const char *sapi_last_complaint(void)
 	return complaint;
 }
 
+void sapi_tell(const char *text)
+{
+	if (kraal_globals.logging) {
+		fcgi_write(current.connection, current.io, FCGI_STDERR, "; ", current.logged ? 2 : 0);
+		fcgi_write(current.connection, current.io, FCGI_STDERR, text, strlen(text));
+		current.logged = true;
+	}
+}
+
 /* What kraal itself has to say about a request: to the web server, and to the error log. */
 static void explain(enum kraal_level level, const char *what, const char *path)
 {
 	char text[1024];
-	int size = snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
-	if (kraal_globals.logging) {
-		fcgi_write(current.connection, current.io, FCGI_STDERR, text, MIN((size_t)size, sizeof(text) - 1));
-		current.logged = true;
-	}
+	snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
+	sapi_tell(text);
 	log_line(level, "%s", text);
 }
 
@@ -83,8 +90,6 @@ static int activate(void)
 	if (SG(request_info).path_translated) {
 		userini_activate(SG(request_info).path_translated, PARAM_GET(params, "DOCUMENT_ROOT"), PARAM_GET(params, "SERVER_NAME"));
 	}
-	inivalues_apply(PARAM_GET(params, "PHP_VALUE"), ZEND_INI_USER);
-	inivalues_apply(PARAM_GET(params, "PHP_ADMIN_VALUE"), ZEND_INI_SYSTEM);
 	return SUCCESS;
 }
 
@@ -209,14 +214,13 @@ static void close_body_file(void)
 {
 	if (current.body_file >= 0) {
 		close(current.body_file);
-		current.body_file = -1;
 	}
 }
 
 int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	volatile int result = 0;
-	current = (struct sapi_request){.connection = connection, .io = io, .body_file = -1};
+	current = (struct sapi_request){.connection = connection, .io = io, .body_file = BODY_FILE_UNKNOWN};
 	fcgi_start_answer(connection, io);
 	SG(server_context) = &current;
 	params_prepend(&connection->params, "FCGI_ROLE", "RESPONDER");
@@ -225,6 +229,7 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 	zend_first_try {
 		fill_request_info(&connection->params, &script);
 		scoreboard_request(&connection->params, SG(request_info).auth_user);
+		inivalues_apply(&connection->params);
 		if (php_request_startup() == FAILURE) {
 			result = -1;
 		} else {
@@ -258,6 +263,8 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	log_open(settings);
 	scoreboard_open(settings->scoreboard, settings->slot);
 	poolstatus_open(settings);
+	inivalues_limit(settings->php_values);
+	bodyfile_limit(settings->body_files);
 	input_hook_environment();
 	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
 	 * it changes what OPcache shares with others; SIGQUIT only sets a flag. */

@@ -13,8 +13,11 @@ struct sapi_request {
 	struct fcgi_connection *connection;
 	struct fcgi_io *io;
 	bool logged;              /* something was written to FCGI_STDERR */
-	int body_file;            /* REQUEST_BODY_FILE, or -1 */
+	int body_file;            /* REQUEST_BODY_FILE: a descriptor, -1 if it could not be opened, or: */
 };
+
+#define BODY_FILE_UNKNOWN (-2)
+#define BODY_FILE_NONE (-3)
 
 /* What the request path needs to know of the worker; set once. */
 void sapi_worker_start(const struct kraal_worker *worker);
@@ -27,6 +30,9 @@ struct script sapi_resolve(struct params *params);
 
 /* The first line of the last thing that PHP logged while it started, or "". */
 const char *sapi_last_complaint(void);
+
+/* Say something about the running request to the web server, for its log. */
+void sapi_tell(const char *text);
 
 /* The request that PHP is running, or NULL. */
 struct sapi_request *sapi_running(void);

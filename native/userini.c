@@ -43,6 +43,12 @@ static struct entry *find_entry(const char *directory, size_t size)
 	return entry;
 }
 
+/* `name[] = value` and sections make arrays, which PHP would take for texts when it applies them. */
+static int keep_text(zval *value)
+{
+	return Z_TYPE_P(value) == IS_STRING ? ZEND_HASH_APPLY_KEEP : ZEND_HASH_APPLY_REMOVE;
+}
+
 /* Read the files from the document root down to the directory; without a common root only its own. */
 static void scan(struct entry *entry, char *directory, size_t size, const char *root)
 {
@@ -76,6 +82,7 @@ static void activate_files(char *directory, size_t size, const char *root)
 	time_t now = (time_t)sapi_get_request_time();
 	if (now > entry->expires) {
 		scan(entry, directory, size, root);
+		zend_hash_apply(&entry->values, keep_text);
 		entry->expires = now + PG(user_ini_cache_ttl);
 	}
 	php_ini_activate_config(&entry->values, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS);

@@ -16,6 +16,7 @@ class Descriptor(IntEnum):
     LISTENER = 4
     SCOREBOARD = 5
     ORDER = 6
+    SAID = 7  # a file for what PHP says while it starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,8 @@ class Order:
     terminate_grace: int = 0  # seconds more for its shutdown functions
     track_finished: bool = False  # what a script does after its answer counts, too
     extensions: str = ""
+    php_values: tuple[str, ...] | None = None  # settings that the web server may send; None means any
+    body_files: tuple[str, ...] | None = None  # directories of bodies in files; None means any
     # (hexadecimal IPv6 address, IPv4 as ::ffff:a.b.c.d; prefix length); None means any peer
     allowed_clients: tuple[tuple[str, int], ...] | None = None
     client_complaints: tuple[str, ...] = ()  # what workers say about that list
@@ -90,6 +93,8 @@ class Order:
         plain["ini"] = tuple((name, value, admin) for name, value, admin in plain["ini"])
         if plain["allowed_clients"] is not None:
             plain["allowed_clients"] = tuple((at, size) for at, size in plain["allowed_clients"])
+        for name in ("php_values", "body_files"):
+            plain[name] = None if plain[name] is None else tuple(plain[name])
         plain["client_complaints"] = tuple(plain["client_complaints"])
         return cls(**plain)
 

@@ -167,10 +167,15 @@ class WorkerSettings:
     max_requests: int
     terminate_timeout: int
     extensions: str
+    php_values: str | None
+    body_files: str | None
     status_path: str | None
     ping_path: str | None
     pool: str
     policy: str
+
+
+_TEXTS = ("extensions", "php_values", "body_files", "status_path", "ping_path", "pool", "policy")
 
 
 class Worker:
@@ -182,20 +187,14 @@ class Worker:
         networks = [
             {"address": bytes.fromhex(at), "prefix": size} for at, size in settings.allowed_clients or ()
         ]
+        texts = {name: _text(getattr(settings, name)) for name in _TEXTS}
+        allowed = _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks)
+        board = _ffi.from_buffer(scoreboard)
+        unfinished = _ffi.NULL
+        if settings.unfinished is not None:
+            unfinished = _ffi.from_buffer("uint8_t[]", settings.unfinished)
         # C keeps pointers to all of these, so they live as long as the worker.
-        self._kept = [
-            _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks),
-            _text(settings.extensions),
-            _text(settings.status_path),
-            _text(settings.ping_path),
-            _text(settings.pool),
-            _text(settings.policy),
-            _ffi.from_buffer(scoreboard),
-            _ffi.from_buffer("uint8_t[]", settings.unfinished)
-            if settings.unfinished is not None
-            else _ffi.NULL,
-        ]
-        allowed, extensions, status_path, ping_path, pool, policy, board, unfinished = self._kept
+        self._kept = (texts, allowed, board, unfinished)
         self._worker = _ffi.new(
             "struct kraal_worker *",
             {
@@ -216,11 +215,7 @@ class Worker:
                 "allowed": allowed,
                 "max_requests": settings.max_requests,
                 "terminate_timeout": settings.terminate_timeout,
-                "extensions": extensions,
-                "status_path": status_path,
-                "ping_path": ping_path,
-                "pool": pool,
-                "policy": policy,
+                **texts,
             },
         )
         if library.kraal_worker_start(self._worker) < 0:

@@ -18,7 +18,7 @@ def doubts(pools: Sequence[Pool], settings: Php, environ: Mapping[str, str]) -> 
     yield from php_values.overridden(pools, settings.defines)
     groups: dict[tuple[tuple[str, str, bool], ...], list[Pool]] = defaultdict(list)
     for pool in pools:
-        if pool.php_values:
+        if pool.php_values or pool.limit_php_value:
             groups[php_values.extensions(pool)].append(pool)
     for extensions, alike in groups.items():
         known = _known(settings, extensions, environ)

@@ -28,6 +28,8 @@ from kraal.unix.process import Pid
 _GRACE = 3.0
 # Messages of one manager, and then others have their turn.
 _TURN = 64
+# Of what PHP says while it starts.
+_MOST_SAID = 1 << 16
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,6 +40,7 @@ class Manager:
     pool: Pool
     pid: Pid
     channel: Channel
+    said: int | None  # see Descriptor.SAID; until it was read
     started: float
     state: State = State.STARTING
 
@@ -137,10 +140,12 @@ class Master:
             lent.callback(os.close, board)
             filled = memory.create_filled("kraal-order", order.to_bytes())
             lent.callback(os.close, filled)
-            descriptors = [theirs.fileno(), self._listeners.fileno(pool.name), board, filled]
+            said = memory.create_filled("kraal-said", b"")
+            failed.callback(os.close, said)
+            descriptors = [theirs.fileno(), self._listeners.fileno(pool.name), board, filled, said]
             pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
             failed.pop_all()
-        manager = Manager(pool, pid, ours, self._loop.now())
+        manager = Manager(pool, pid, ours, said, self._loop.now())
         self._managers[pid] = manager
         self._loop.watch(ours.fileno(), lambda: self._on_message(manager))
 
@@ -166,9 +171,21 @@ class Master:
         elif kind == Kind.READY and manager.state is State.STARTING:
             manager.happened(Event.READY)
             self._check_launched()
+            self._hear_start(manager)
         elif kind == Kind.FAILED and manager.state is State.STARTING:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool.name}] {text}", exit=Exit.SOFTWARE))
+
+    def _hear_start(self, manager: Manager) -> None:
+        """Log what PHP and its extensions have written while they started, as if a worker had."""
+        if manager.said is None:
+            return
+        text = os.pread(manager.said, _MOST_SAID, 0)
+        os.close(manager.said)
+        manager.said = None
+        if text:
+            speaker = _speaker(manager.pool, Output(2, manager.pid, text, closed=False))
+            self._log.say(speaker, text.rstrip(b"\n") + b"\n")
 
     def _check_launched(self) -> None:
         serving = {manager.pool.name for manager in self._managers.values() if manager.state is State.SERVING}
@@ -195,6 +212,7 @@ class Master:
     def _bury(self, manager: Manager, gone: process.Exit) -> None:
         # Its last words, before the channel is closed.
         self._on_last_message(manager)
+        self._hear_start(manager)
         self._hearing.heard(gone.pid)
         age = self._loop.now() - manager.started
         failed = manager.state is State.STARTING or age < sizing.HEALTHY_AGE

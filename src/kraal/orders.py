@@ -34,6 +34,8 @@ def order_for(
         terminate_grace=pool.request_terminate_grace,
         track_finished=pool.request_terminate_timeout_track_finished,
         extensions=" ".join(pool.limit_extensions),
+        php_values=pool.limit_php_value,
+        body_files=pool.limit_body_files,
         allowed_clients=clients.networks if clients else None,
         client_complaints=pool.client_complaints,
         status_path=pool.pm_status_path,

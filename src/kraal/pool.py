@@ -325,6 +325,14 @@ def _prepare(order: Order) -> Php:
     return php
 
 
+def _speak_into_file(*, wanted: bool) -> None:
+    """Extensions write to standard output and standard error; who catches that of workers wants this, too."""
+    if wanted:
+        os.dup2(Descriptor.SAID, 1)
+        os.dup2(Descriptor.SAID, 2)
+    os.close(Descriptor.SAID)
+
+
 def _let_go_of_terminal(null: int) -> None:
     """What workers write goes nowhere unless it is caught, and nobody waits for us to close a terminal."""
     for fd in (0, 1, 2):
@@ -342,6 +350,7 @@ def main() -> int:
     setproctitle(f"kraal: pool {order.pool} (manager)")
     # Now, because a root folder of the pool's own need not have it.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    _speak_into_file(wanted=order.catch_output)
     try:
         php = _prepare(order)
         manager = Manager(order, php, channel)

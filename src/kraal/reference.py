@@ -40,9 +40,8 @@ def rows() -> list[Row]:
 
 def _row(row: Directive) -> Row:
     default = "must be written" if row.name in REQUIRED else row.written_default
-    return Row(
-        row.scope.value, row.name, row.kind.value, default, row.meaning, row.since, row.in_force, row.own
-    )
+    kind = row.kind.value
+    return Row(row.scope.value, row.name, kind, default, row.meaning, row.since, row.in_force, row.own)
 
 
 def _array(row: ArrayDirective) -> Row:
@@ -67,7 +66,7 @@ def explain(row: Row) -> str:
     if row.since:
         pairs.append(("Since", f"PHP {row.since}"))
     if row.own:
-        pairs.append(("Known to", "kraal only"))
+        pairs.append(("Known to", "kraal only: php-fpm refuses a file that has it"))
     pairs.append(("In force", "yes" if row.in_force else "not in this version of kraal"))
     lines = [row.name, *textwrap.wrap(row.meaning, _WIDTH)]
     lines += [f"{key + ':':10}{text}" for key, text in pairs]

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from mmap import mmap
 from typing import NoReturn, assert_never
@@ -108,11 +109,18 @@ def _settings(place: Place) -> WorkerSettings:
         max_requests=order.max_requests,
         terminate_timeout=order.terminate_timeout,
         extensions=order.extensions,
+        php_values=None if order.php_values is None else " ".join(order.php_values),
+        body_files=None if order.body_files is None else _real_names(order.body_files),
         status_path=order.status_path,
         ping_path=order.ping_path,
         pool=order.pool,
         policy=order.policy,
     )
+
+
+def _real_names(directories: Iterable[str]) -> str:
+    """As the kernel names them, from inside the pool's root."""
+    return "\n".join(os.path.join(os.path.realpath(directory), "") for directory in directories)
 
 
 def _answer_page(worker: Worker, place: Place) -> None:

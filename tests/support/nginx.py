@@ -44,6 +44,7 @@ http {{
       fastcgi_param PATH_INFO $path_info;
       include /etc/nginx/fastcgi.conf;
       fastcgi_keep_conn {kept};
+      {more}
       fastcgi_pass pool;
     }}
   }}
@@ -52,10 +53,10 @@ http {{
 
 
 @contextmanager
-def nginx(directory: Path, root: Path, backend: Address, *, kept: int = 0) -> Iterator[int]:
+def nginx(directory: Path, root: Path, backend: Address, *, kept: int = 0, more: str = "") -> Iterator[int]:
     """Serve a document root with scripts sent to the backend; gives the port.
 
-    So many idle connections to the backend are kept.
+    So many idle connections to the backend are kept; `more` is said of how scripts are passed on.
     """
     port = free_port()
     file = directory / "nginx.conf"
@@ -66,6 +67,7 @@ def nginx(directory: Path, root: Path, backend: Address, *, kept: int = 0) -> It
             port=port,
             root=root,
             keepalive=f"keepalive {kept};" if kept else "",
+            more=more,
             kept="on" if kept else "off",
             backend=f"unix:{backend}" if isinstance(backend, str) else listen(backend),
         )

@@ -38,6 +38,8 @@ orders = st.builds(
     ini=st.lists(st.tuples(text, text, st.booleans())).map(tuple),
     max_requests=number,
     extensions=text,
+    php_values=st.none() | st.lists(text).map(tuple),
+    body_files=st.none() | st.lists(text).map(tuple),
     allowed_clients=st.none() | st.lists(st.tuples(text, number)).map(tuple),
     client_complaints=st.lists(text).map(tuple),
     status_path=st.none() | text,
@@ -67,4 +69,4 @@ def test_order_is_as_unchangeable_after_its_journey_as_before(order: Order) -> N
 
 
 def test_descriptors_stand_in_a_row_from_three() -> None:
-    assert list(Descriptor) == [3, 4, 5, 6]
+    assert list(Descriptor) == [3, 4, 5, 6, 7]

@@ -1,5 +1,7 @@
 """What php-fpm takes in silence and kraal warns of, and what neither says a word about."""
 
+from dataclasses import replace
+
 import pytest
 
 from kraal.config.access_format import complaint
@@ -136,6 +138,15 @@ def test_a_setting_that_php_does_not_have_is_named_with_the_nearest() -> None:
         "[pool www] php_value[memory_limt] cannot take effect, PHP has no such setting: did you mean"
         " memory_limit? (f.conf:7)",
         "[pool www] php_value[zzz] cannot take effect, PHP has no such setting (f.conf:7)",
+    ]
+
+
+def test_a_setting_that_web_servers_may_send_and_php_does_not_have_is_named() -> None:
+    pool = replace(pool_with(), security_limit_php_value="precision memory_limt")
+
+    assert [str(notice) for notice in unknown([pool], frozenset({"memory_limit", "precision"}))] == [
+        "[pool www] security.limit_php_value names 'memory_limt', PHP has no such setting: did you mean"
+        " memory_limit?"
     ]
 
 

@@ -51,6 +51,7 @@ IN_POOL = {
     "chdir = /none": "the chdir path '/none' does not exist or is not a directory",
     "chroot = /none": "the chroot path '/none' does not exist or is not a directory",
     "prefix = /none": "the prefix '/none' does not exist or is not a directory",
+    "security.limit_body_files = all /x": "the security.limit_body_files path 'all' must start with a '/'",
     "request_slowlog_timeout = 5": "'slowlog' must be specified for use with 'request_slowlog_timeout'",
 }
 # The same again, where php-fpm's words stand alone.

@@ -183,3 +183,31 @@ def test_the_dump_shows_arrays_last_to_first_and_flags_as_numbers() -> None:
     assert "\taccess.suppress_path[] = /ping" in shown
     assert "\trequest_terminate_timeout = 5s" in shown
     assert "\tlisten.mode = undefined" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("all", None),
+        ("ALL", None),
+        ("none", ()),
+        ("", ()),
+        (" \t", ()),
+        ("precision", ("precision",)),
+        (" precision,user_agent\tx  y, ", ("precision", "user_agent", "x", "y")),
+        ("all precision", ("all", "precision")),
+    ],
+)
+def test_a_limit_is_everything_nothing_or_a_list(text: str, limit: tuple[str, ...] | None) -> None:
+    www = pool(security_limit_php_value=text, security_limit_body_files=text)
+
+    assert (www.limit_php_value, www.limit_body_files) == (limit, limit)
+
+
+def test_what_php_fpm_does_not_know_is_shown_only_where_it_is_written() -> None:
+    own = {row.name for row in POOL if row.own}
+    assert "security.limit_php_value" in own
+
+    for written in (frozenset(), frozenset(own)):
+        shown = "\n".join(lines(Config(Global(), (pool(written=written),), "x.conf")))
+        assert [f"\t{name} = " in shown for name in own] == [name in written for name in own]

@@ -38,7 +38,7 @@ class Scene:
         setting = Setting(Php(ini_path=None, ini_scan_dir=None), {}, as_root=False)
         self.master = Master(config, setting, log, self.count)
         self.ours, self.theirs = Channel.pair()
-        self.manager = Manager(POOL, Pid(4711), self.ours, 0.0)
+        self.manager = Manager(POOL, Pid(4711), self.ours, None, 0.0)
 
     def count(self) -> None:
         self.readied += 1

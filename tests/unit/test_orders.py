@@ -68,6 +68,13 @@ def test_limits_are_handed_on() -> None:
     assert told.dumpable
 
 
+def test_limits_of_what_web_servers_may_send_are_handed_on() -> None:
+    limited = replace(POOL, security_limit_php_value="a, b", security_limit_body_files="/x")
+
+    assert (order().php_values, order().body_files) == (None, None)
+    assert (order(limited).php_values, order(limited).body_files) == (("a", "b"), ("/x",))
+
+
 def test_environment_of_the_master_stays_with_the_master() -> None:
     assert order().environment == {"USER": "www-data", "HOME": "/var/www"}
 

@@ -54,6 +54,7 @@ def check_pool(pool: Pool, global_: Global) -> Iterator[Finding]:
     yield from _check_ping(pool)
     yield from _check_slowlog(pool)
     yield from _check_access_format(pool)
+    yield from _check_body_files(pool)
 
 
 def _alert(text: str, *about: str) -> Finding:
@@ -164,6 +165,13 @@ def _check_access_format(pool: Pool) -> Iterator[Finding]:
     if found is not None:
         text = f"wrong format for access.format '{pool.access_format}': {found}"
         yield Finding(text, ("access.format",))
+
+
+def _check_body_files(pool: Pool) -> Iterator[Finding]:
+    name = "security.limit_body_files"
+    for path in pool.limit_body_files or ():
+        if not path.startswith("/"):
+            yield Finding(f"the {name} path '{path}' must start with a '/'", (name,))
 
 
 def _check_slowlog(pool: Pool) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
-"""Every directive of php-fpm 8.2 to 8.5 in one table: name, kind, meaning, since, in force or not.
+"""Every directive, of php-fpm 8.2 to 8.5 and kraal's own, in one table: name, kind, meaning, since and so on.
 
 The default of a directive is that of its field in `model`.  What kraal accepts but does not act on
-yet is marked; whoever sets it is told so once per line.
+yet is marked; whoever sets it is told so once per line.  So is what php-fpm does not know: it refuses
+a file that has it.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -45,7 +46,7 @@ class Directive:
     meaning: str
     since: str = ""
     in_force: bool = True
-    own: bool = False  # php-fpm does not know it
+    own: bool = False  # kraal's own, unknown to php-fpm
 
     @property
     def field(self) -> str:
@@ -97,14 +98,14 @@ def _pool(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
     return Directive(Scope.POOL, name, kind, meaning, since)
 
 
-def _own(directive: Directive) -> Directive:
-    """Mark a directive that php-fpm refuses."""
-    return replace(directive, own=True)
-
-
 def _later(directive: Directive) -> Directive:
     """Mark a directive that is accepted, but that this version does not act on."""
     return replace(directive, in_force=False)
+
+
+def _own(directive: Directive) -> Directive:
+    """Mark a directive that php-fpm does not have."""
+    return replace(directive, own=True)
 
 
 GLOBAL = (
@@ -194,6 +195,22 @@ POOL = (
     _pool("decorate_workers_output", Kind.BOOLEAN, "Say in the log which worker wrote it.", "7.3"),
     _pool("clear_env", Kind.BOOLEAN, "Start the workers without the master's environment."),
     _pool("security.limit_extensions", Kind.TEXT, "Endings that the main script may have; empty allows all."),
+    _own(
+        _pool(
+            "security.limit_php_value",
+            Kind.TEXT,
+            "PHP settings that the web server may send in `PHP_VALUE` and `PHP_ADMIN_VALUE`: "
+            "`all`, `none` or a list of names.",
+        )
+    ),
+    _own(
+        _pool(
+            "security.limit_body_files",
+            Kind.TEXT,
+            "Where the web server may leave a body that it names in `REQUEST_BODY_FILE`: "
+            "`all`, `none` or a list of directories.",
+        )
+    ),
     _own(
         _pool(
             "process.no_new_privs",

@@ -138,6 +138,8 @@ class Pool:
     decorate_workers_output: bool = True
     clear_env: bool = True
     security_limit_extensions: str = ".php .phar"
+    security_limit_php_value: str = "all"
+    security_limit_body_files: str = "all"
     process_no_new_privs: bool = False
     apparmor_hat: str | None = None
     env: tuple[tuple[str, str], ...] = ()
@@ -177,6 +179,16 @@ class Pool:
         return tuple(re.findall(r"[^ \t]+", self.security_limit_extensions))
 
     @property
+    def limit_php_value(self) -> tuple[str, ...] | None:
+        """The PHP settings that a web server may send; None means any."""
+        return _limit(self.security_limit_php_value)
+
+    @property
+    def limit_body_files(self) -> tuple[str, ...] | None:
+        """The directories where a web server may leave a body; None means anywhere."""
+        return _limit(self.security_limit_body_files)
+
+    @property
     def allowed_clients(self) -> Clients | None:
         """The peers that may connect over TCP; None means any."""
         text = self.listen_allowed_clients
@@ -187,6 +199,18 @@ class Pool:
         """What is wrong with that list; over a socket file it does not count."""
         clients = self.allowed_clients
         return clients.complaints if clients and is_tcp(self.listen) else ()
+
+
+def _limit(text: str) -> tuple[str, ...] | None:
+    """Read `all`, `none` or a list.  The grammar of the file makes an empty text of a bare `none`."""
+    found = tuple(re.findall(r"[^\s,]+", text))
+    match [word.lower() for word in found]:
+        case ["all"]:
+            return None
+        case ["none"]:
+            return ()
+        case _:
+            return found
 
 
 def _list(text: str | None) -> tuple[str, ...]:

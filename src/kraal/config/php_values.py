@@ -31,17 +31,23 @@ def overridden(pools: Iterable[Pool], defines: Iterable[str]) -> Iterator[Notice
 def unknown(pools: Iterable[Pool], known: frozenset[str]) -> Iterator[Notice]:
     """Tell which settings PHP does not have; `known` are those that it has."""
     guesses: dict[str, str | None] = {}
+
+    def complaint(name: str) -> str | None:
+        if name in known or name in _UNLISTED:
+            return None
+        if name not in guesses and len(guesses) < _MAX_GUESSES:
+            guesses[name] = nearest_name(name, known)
+        guess = guesses.get(name)
+        return "PHP has no such setting" + (f": did you mean {guess}?" if guess else "")
+
     for pool in pools:
         for value in pool.php_values:
-            name = value.name
-            if name in known or name in ADD_UP or name in _UNLISTED:
-                continue
-            if name not in guesses and len(guesses) < _MAX_GUESSES:
-                guesses[name] = nearest_name(name, known)
-            guess = guesses.get(name)
-            hint = f": did you mean {guess}?" if guess else ""
-            text = f"{_shown(value)} cannot take effect, PHP has no such setting{hint} ({value.at})"
-            yield Notice(LogLevel.WARNING, text, pool.name)
+            if value.name not in ADD_UP and (found := complaint(value.name)):
+                text = f"{_shown(value)} cannot take effect, {found} ({value.at})"
+                yield Notice(LogLevel.WARNING, text, pool.name)
+        for name in pool.limit_php_value or ():
+            if found := complaint(name):
+                yield Notice(LogLevel.WARNING, f"security.limit_php_value names '{name}', {found}", pool.name)
 
 
 def _shown(value: PhpValue) -> str:
