@@ -17,7 +17,8 @@
 #define STREAM_MAX (4u << 20)
 #define PIECES_MAX (1u << 20)
 
-enum mode { MODE_READS_BODY = 'r', MODE_SKIPS_BODY = 's' };
+/* A connection that is handed over goes on as another one does, with what was read of it. */
+enum mode { MODE_READS_BODY = 'r', MODE_SKIPS_BODY = 's', MODE_HANDS_OVER = 'h' };
 
 ssize_t __wrap_recv(int fd, void *to, size_t size, int flags);
 ssize_t __wrap_send(int fd, const void *from, size_t size, int flags);
@@ -114,6 +115,19 @@ static void show_body(struct fcgi_connection *connection, struct fcgi_io *io)
 	}
 }
 
+static size_t below(size_t limit)
+{
+	return (size_t)rand() % limit;
+}
+
+/* What becomes of a connection that a worker gives to another one. */
+static void hand_over(struct fcgi_connection *connection)
+{
+	fcgi_release(connection);
+	fcgi_open(connection, -1);
+	connection->served = true;
+}
+
 static void run(enum mode mode)
 {
 	static struct fcgi_io io;
@@ -125,11 +139,19 @@ static void run(enum mode mode)
 		if (connection.state == FCGI_READY) {
 			show_request(&connection);
 			fcgi_start_answer(&connection, &io);
-			if (mode == MODE_READS_BODY) {
+			if (mode != MODE_SKIPS_BODY) {
 				show_body(&connection, &io);
 			}
+			if (quiet && !below(8)) {
+				fcgi_look(&connection, &io);
+			}
 			fcgi_end(&connection, &io, 0);
-			fcgi_finish(&connection, &io);
+			if (mode == MODE_HANDS_OVER && fcgi_at_rest(&connection, &io)) {
+				hand_over(&connection);
+				fcgi_decode(&connection, &io);
+			} else {
+				fcgi_finish(&connection, &io);
+			}
 		} else if (piece == piece_count && io.input_start == io.input_end) {
 			break;
 		} else {
@@ -161,11 +183,6 @@ static bool read_case(void)
 		size += next;
 		ends[piece_count++] = size;
 	}
-}
-
-static size_t below(size_t limit)
-{
-	return (size_t)rand() % limit;
 }
 
 /* A record that is mostly right: header, content, padding.  Returns its size. */
@@ -219,7 +236,7 @@ static void fuzz(double seconds)
 	clock_gettime(CLOCK_MONOTONIC, &first);
 	do {
 		random_case();
-		run(below(4) ? MODE_READS_BODY : MODE_SKIPS_BODY);
+		run((enum mode[]){MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER, MODE_HANDS_OVER}[below(4)]);
 		cases++;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while ((double)(now.tv_sec - first.tv_sec) + (double)(now.tv_nsec - first.tv_nsec) / 1e9 < seconds);

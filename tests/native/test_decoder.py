@@ -46,6 +46,7 @@ WRAPPED = ",".join(f"--wrap={name}" for name in ("recv", "send", "sendmsg", "shu
 
 READS_BODY = b"r"
 SKIPS_BODY = b"s"
+HANDS_OVER = b"h"  # reads the body, and another worker goes on with the connection
 
 
 @dataclass
@@ -182,7 +183,7 @@ class Reader:
                     self._take(event)
         except RemoteProtocolError:
             self.seen.broken = True
-        if self._mode == READS_BODY and self.seen.requests:
+        if self._mode != SKIPS_BODY and self.seen.requests:
             self.seen.requests[-1].end = self.seen.requests[-1].end or "cut"
         return self.seen
 
@@ -321,7 +322,7 @@ streams = st.lists(st.one_of(requests(), begins, asides, strange, requests(keep=
     b"".join
 )
 flips = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4)
-modes = st.sampled_from([READS_BODY, SKIPS_BODY])
+modes = st.sampled_from([READS_BODY, SKIPS_BODY, HANDS_OVER])
 randoms = st.randoms(use_true_random=False)
 
 BEGIN = record(1, struct.pack(">HB5x", 1, 1))
@@ -381,7 +382,9 @@ CORPUS = {
 }
 
 
-@pytest.mark.parametrize("mode", [READS_BODY, SKIPS_BODY], ids=["body read", "body not read"])
+@pytest.mark.parametrize(
+    "mode", [READS_BODY, SKIPS_BODY, HANDS_OVER], ids=["body read", "body not read", "handed over"]
+)
 @pytest.mark.parametrize("stream", CORPUS.values(), ids=CORPUS.keys())
 def test_both_readers_agree_on_known_streams(decoder: Decoder, stream: bytes, mode: bytes) -> None:
     check(decoder, stream, Random(1), mode)
