@@ -43,7 +43,8 @@ struct kraal_scoreboard {
 	uint32_t max_active;   /* atomic */
 	uint32_t max_children_reached;
 	uint32_t parked;       /* atomic: workers that leave new connections to others */
-	uint8_t reserved[76];
+	uint32_t alarm;        /* atomic: so many active workers wake the manager; 0: no number does */
+	uint8_t reserved[72];
 };
 
 struct kraal_slot {
@@ -69,6 +70,10 @@ struct kraal_slot {
 /* For the manager: take back the slot of a worker that is gone, whatever it left in it, and take it out
  * of the counters, which the living go on using. */
 void kraal_slot_vacate(void *scoreboard, uint32_t slot);
+
+/* For the manager: have the worker that makes it so many active ones write to the alarm, once.  0: none.
+ * Look at the slots afterwards: who became active before this has not rung. */
+void kraal_alarm_set(void *scoreboard, uint32_t active);
 
 /* ---------------------------------------------------------------- PHP */
 
@@ -121,6 +126,7 @@ struct kraal_worker {
 	int manager;                  /* process id of the parent */
 	int listener;                 /* non-blocking, listening */
 	int poke;                     /* eventfd of the pool: look again whether to listen */
+	int alarm;                    /* eventfd of the manager: see kraal_alarm_set */
 	int log;                      /* SEQPACKET or DGRAM: one log line a message, or -1 */
 	int catch_output;             /* standard error is read by the manager */
 	const uint8_t *unfinished;    /* the manager holds text of a line that has not ended; NULL: unknown */

@@ -248,7 +248,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 {
 	worker = settings;
 	log_open(settings);
-	scoreboard_open(settings->scoreboard, settings->slot);
+	scoreboard_open(settings->scoreboard, settings->slot, settings->alarm);
 	poolstatus_open(settings);
 	input_hook_environment();
 	/* Handlers are ours and only set flags: PHP need not look for changed ones at each request. */

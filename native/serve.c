@@ -2,6 +2,7 @@
 #include "bridge.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -25,6 +26,9 @@
 
 /* A parked worker looks after so long whether those that it leaves new connections to do take them. */
 #define PARKED_MS 500
+
+/* A client that has connected is about to send: so long is waited for it before the next is let in. */
+#define FIRST_BYTES_MS 5
 
 /* A worker is one thread. */
 static struct fcgi_connection *page_connection;  /* waits for kraal_answer */
@@ -148,6 +152,22 @@ static enum step serve_connection(const struct kraal_worker *worker, struct fcgi
 {
 	io.input_start = io.input_end = 0;
 	fcgi_advance(connection, &io);
+	return serve_complete(worker, connection);
+}
+
+/* Serve a new connection.  One that is silent yet is waited for a moment: whoever was let in meanwhile would
+ * have to wait for the end of its request, even where another worker could be started. */
+static enum step serve_new(const struct kraal_worker *worker, struct fcgi_connection *connection)
+{
+	io.input_start = io.input_end = 0;
+	fcgi_advance(connection, &io);
+	/* Only for one at a time, or clients that never send could keep the worker from the others. */
+	if (connection->state == FCGI_WAIT_BEGIN && !connection->head_size && connections_owed() == 1) {
+		struct pollfd first = {.fd = connection->fd, .events = POLLIN};
+		if (poll(&first, 1, FIRST_BYTES_MS) > 0) {
+			fcgi_advance(connection, &io);
+		}
+	}
 	return serve_complete(worker, connection);
 }
 
@@ -315,7 +335,7 @@ static enum step turn(const struct kraal_worker *worker, bool *accept, bool *los
 	}
 	if (connection) {
 		update_sharing();
-		enum step step = serve_connection(worker, connection);
+		enum step step = serve_new(worker, connection);
 		update_sharing();
 		/* With nobody else to look after, the next accept may be tried at once. */
 		*accept = !held || rescuing;

@@ -131,6 +131,10 @@ class Php:
         """Take back the slot of a worker that is gone, whatever it left in it."""
         self._library.kraal_slot_vacate(_ffi.from_buffer(scoreboard), slot)
 
+    def set_alarm(self, scoreboard: mmap, active: int) -> None:
+        """Have the worker that makes it so many active ones write to the alarm, once; 0: none."""
+        self._library.kraal_alarm_set(_ffi.from_buffer(scoreboard), active)
+
     def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""
         return Worker(self._library, settings, scoreboard)
@@ -143,6 +147,7 @@ class WorkerSettings:
     manager: int
     listener: int
     poke: int
+    alarm: int
     log: int
     slot: int
     slot_count: int
@@ -189,6 +194,7 @@ class Worker:
                 "manager": settings.manager,
                 "listener": settings.listener,
                 "poke": settings.poke,
+                "alarm": settings.alarm,
                 "log": settings.log,
                 "catch_output": settings.catch_output,
                 "unfinished": unfinished,

@@ -30,6 +30,7 @@ class Row:
     meaning: str
     since: str
     in_force: bool
+    own: bool = False
 
 
 def rows() -> list[Row]:
@@ -39,7 +40,9 @@ def rows() -> list[Row]:
 
 def _row(row: Directive) -> Row:
     default = "must be written" if row.name in REQUIRED else row.written_default
-    return Row(row.scope.value, row.name, row.kind.value, default, row.meaning, row.since, row.in_force)
+    return Row(
+        row.scope.value, row.name, row.kind.value, default, row.meaning, row.since, row.in_force, row.own
+    )
 
 
 def _array(row: ArrayDirective) -> Row:
@@ -63,6 +66,8 @@ def explain(row: Row) -> str:
     pairs = [("Section", where), ("Value", row.type), ("Default", row.default or "not set")]
     if row.since:
         pairs.append(("Since", f"PHP {row.since}"))
+    if row.own:
+        pairs.append(("Known to", "kraal only"))
     pairs.append(("In force", "yes" if row.in_force else "not in this version of kraal"))
     lines = [row.name, *textwrap.wrap(row.meaning, _WIDTH)]
     lines += [f"{key + ':':10}{text}" for key, text in pairs]
@@ -82,6 +87,7 @@ def _entry(row: Row) -> str:
         row.type,
         f"default: {row.default}" if row.default else "",
         f"since PHP {row.since}" if row.since else "",
+        "kraal only" if row.own else "",
         "" if row.in_force else "not in force",
     ]
     meaning = textwrap.wrap(row.meaning, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)

@@ -11,7 +11,7 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
-from kraal import status
+from kraal import sizing, status
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
@@ -28,6 +28,7 @@ class Place:
     slot: int
     log: int
     poke: int
+    alarm: int
     manager: int  # its pid
     unfinished: mmap | None  # see capture.py
 
@@ -80,6 +81,7 @@ def _settings(place: Place) -> WorkerSettings:
         manager=place.manager,
         listener=Descriptor.LISTENER,
         poke=place.poke,
+        alarm=place.alarm,
         log=place.log,
         slot=place.slot,
         slot_count=order.max_children,
@@ -88,13 +90,18 @@ def _settings(place: Place) -> WorkerSettings:
         log_level=order.log_level,
         log_limit=order.log_limit,
         allowed_clients=order.allowed_clients,
-        max_requests=order.max_requests,
+        max_requests=sizing.spread(order.max_requests, order.max_requests_jitter, _chance()),
         extensions=order.extensions,
         status_path=order.status_path,
         ping_path=order.ping_path,
         pool=order.pool,
         policy=order.policy,
     )
+
+
+def _chance() -> int:
+    # Not by `random`, whose state would be the same in all workers, and which is slow to import.
+    return int.from_bytes(os.urandom(4))
 
 
 def _answer_page(worker: Worker, place: Place) -> None:

@@ -35,7 +35,7 @@ def _global_rows() -> Iterator[Directive]:
 
 def _pool_lines(pool: Pool) -> Iterator[str]:
     for row in POOL:
-        if row.name != _NOT_SHOWN:
+        if row.name != _NOT_SHOWN and (not row.own or row.name in pool.written):
             yield f"\t{row.name} = {_shown(row, pool)}"
         if row.name == _ARRAYS_AFTER:
             yield from (f"\taccess.suppress_path[] = {path}" for path in reversed(pool.access_suppress_path))
