@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-WORKERS = 4
+STATIC = {"pm": "static", "pm.max_children": "4"}
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 15.0
 # Scripts are dated back: OPcache does not keep a file that changed within the last two seconds.
@@ -70,11 +70,13 @@ def write_site(directory: Path, scripts: dict[str, str]) -> None:
 
 
 @contextmanager
-def running(name: str, command: str, directory: Path, scan_dir: str) -> Iterator[Server]:
-    """The server, for the time of a block."""
+def running(
+    name: str, command: str, directory: Path, scan_dir: str, *, pm: Mapping[str, str] = STATIC
+) -> Iterator[Server]:
+    """The server, for the time of a block; `pm` are the directives that say how many workers it has."""
     socket, log = f"{directory}/{name}.sock", directory / f"{name}.log"
     configuration = directory / f"{name}.conf"
-    configuration.write_text(_configuration(socket, log))
+    configuration.write_text(_configuration(socket, log, pm))
     with open(directory / f"{name}.out", "wb") as output:
         process = subprocess.Popen(
             [command, "-F", "-c", f"{directory}/php.ini", "-y", str(configuration)],
@@ -85,12 +87,13 @@ def running(name: str, command: str, directory: Path, scan_dir: str) -> Iterator
             start_new_session=True,
         )
     try:
-        yield Server(name, socket, _wait_for_workers(name, process, log))
+        number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
+        yield Server(name, socket, _wait_for_workers(name, process, log, number))
     finally:
         _stop(process)
 
 
-def _configuration(socket: str, log: Path) -> str:
+def _configuration(socket: str, log: Path, pm: Mapping[str, str]) -> str:
     user = "www-data" if os.geteuid() == 0 else None
     group = pwd.getpwnam(user).pw_gid if user else None
     account = [f"user = {user}", f"group = {group}"] if user else []
@@ -101,17 +104,16 @@ def _configuration(socket: str, log: Path) -> str:
         *account,
         f"listen = {socket}",
         "listen.mode = 0666",
-        "pm = static",
-        f"pm.max_children = {WORKERS}",
+        *(f"{directive} = {value}" for directive, value in pm.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path) -> tuple[int, ...]:
+def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path, number: int) -> tuple[int, ...]:
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         workers = _leaves(process.pid)
-        if len(workers) == WORKERS and "ready to handle connections" in log.read_text():
+        if len(workers) == number and "ready to handle connections" in log.read_text():
             return workers
         time.sleep(0.05)
     raise SystemExit(f"{name} did not start; its log says:\n{log.read_text() if log.exists() else ''}")

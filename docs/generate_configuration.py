@@ -29,9 +29,10 @@ what is in force.  `kraal directives NAME` explains a directive in the terminal.
 - **Since PHP**: *kraal only* marks what php-fpm does not know: it refuses a file that has it.
 - **In force**: *no* means that kraal accepts the directive, does not act on it yet, and says so in one
   warning per line.
+- **Size**: bytes, or a number with `K`, `M` or `G`.
+- **Kraal only**: php-fpm refuses a file with such a directive.
 
-`pm = dynamic` and `pm = ondemand` keep a fixed number of workers today, which is `pm.max_children`; the
-other numbers of these two are checked and have no effect.
+What `pm` and its numbers do is in [processes](processes.md#how-many-workers).
 Where `process_control_timeout` is not written, a gentle stop waits 30 seconds: see
 [signals](signals.md).
 """

@@ -50,7 +50,8 @@ struct kraal_scoreboard {
 	uint32_t max_active;   /* atomic */
 	uint32_t max_children_reached;
 	uint32_t parked;       /* atomic: workers that leave new connections to others */
-	uint8_t reserved[76];
+	uint32_t alarm;        /* atomic: so many active workers wake the manager; 0: no number does */
+	uint8_t reserved[72];
 };
 
 struct kraal_slot {
@@ -82,6 +83,9 @@ void kraal_slot_vacate(void *scoreboard, uint32_t slot);
 /* For the manager: have the worker in a slot end its request of that number, if it is still at it.  The signal
  * is the caller's. */
 void kraal_slot_overtime(void *scoreboard, uint32_t slot, uint64_t request, enum kraal_overtime step);
+/* For the manager: have the worker that makes it so many active ones write to the alarm, once.  0: none.
+ * Look at the slots afterwards: who became active before this has not rung. */
+void kraal_alarm_set(void *scoreboard, uint32_t active);
 
 /* ---------------------------------------------------------------- PHP */
 
@@ -136,6 +140,7 @@ struct kraal_worker {
 	int poke;                     /* eventfd of the pool: look again whether to listen */
 	int handoff_give;             /* the two ends of the pool's SEQPACKET pair for kept connections */
 	int handoff_take;
+	int alarm;                    /* eventfd of the manager: see kraal_alarm_set */
 	int log;                      /* SEQPACKET or DGRAM: one log line a message, or -1 */
 	int catch_output;             /* standard error is read by the manager */
 	const uint8_t *unfinished;    /* the manager holds text of a line that has not ended; NULL: unknown */

@@ -76,8 +76,7 @@ static enum step run(struct fcgi_connection *connection)
 	return STEP_DONE;
 }
 
-/* Serve the requests of a connection that are complete; more may stand in io already. */
-static enum step serve_complete(struct fcgi_connection *connection)
+enum step requests_serve_decoded(struct fcgi_connection *connection)
 {
 	while (connection->state == FCGI_READY) {
 		if (is_deserted(connection)) {
@@ -97,14 +96,14 @@ static enum step serve_complete(struct fcgi_connection *connection)
 enum step requests_serve(struct fcgi_connection *connection)
 {
 	fcgi_advance(connection, io);
-	return serve_complete(connection);
+	return requests_serve_decoded(connection);
 }
 
 enum step requests_serve_pending(void)
 {
 	struct fcgi_connection *connection = pending;
 	pending = NULL;
-	return connection ? serve_complete(connection) : STEP_DONE;
+	return connection ? requests_serve_decoded(connection) : STEP_DONE;
 }
 
 void kraal_page_get(struct kraal_page_request *page)

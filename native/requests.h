@@ -22,6 +22,9 @@ uint64_t requests_served(void);
  * before stand in io. */
 enum step requests_serve(struct fcgi_connection *connection);
 
+/* The same for what has been read and decoded already. */
+enum step requests_serve_decoded(struct fcgi_connection *connection);
+
 /* Go on with the connection whose page was answered; more of its requests may stand in io. */
 enum step requests_serve_pending(void);
 

@@ -261,7 +261,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 {
 	worker = settings;
 	log_open(settings);
-	scoreboard_open(settings->scoreboard, settings->slot);
+	scoreboard_open(settings->scoreboard, settings->slot, settings->alarm);
 	poolstatus_open(settings);
 	inivalues_limit(settings->php_values);
 	bodyfile_limit(settings->body_files);

@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 
 static struct kraal_scoreboard *board;
 static struct kraal_slot *slot;
+static int alarm_event = -1;
 static int64_t cpu_before;
 
 /* An odd sequence tells readers that the slot is being written. */
@@ -21,9 +23,10 @@ static void close_slot(void)
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 }
 
-void scoreboard_open(void *base, uint32_t index)
+void scoreboard_open(void *base, uint32_t index, int alarm)
 {
 	board = base;
+	alarm_event = alarm;
 	slot = base ? scoreboard_slots(base) + index : NULL;
 	if (slot) {
 		cpu_before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -40,13 +43,36 @@ static void copy(char *to, size_t size, const char *from)
 	to[length] = '\0';
 }
 
-static void count_active(void)
+/* Returns how many there are now. */
+static uint32_t count_active(void)
 {
 	uint32_t active = __atomic_add_fetch(&board->active, 1, __ATOMIC_RELAXED);
 	uint32_t most = __atomic_load_n(&board->max_active, __ATOMIC_RELAXED);
 	while (active > most && active <= board->slot_count &&
 	       !__atomic_compare_exchange_n(&board->max_active, &most, active, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 	}
+	return active;
+}
+
+/* Tell the manager, if it has asked to be told of so many active workers.  The first who sees it tells. */
+static void ring(uint32_t active)
+{
+	/* First the stage, then the look, as the manager does it the other way round: none misses the other. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	uint32_t wanted = __atomic_load_n(&board->alarm, __ATOMIC_RELAXED);
+	if (!wanted || active < wanted) {
+		return;
+	}
+	if (__atomic_exchange_n(&board->alarm, 0, __ATOMIC_SEQ_CST)) {
+		uint64_t one = 1;
+		(void)!write(alarm_event, &one, sizeof(one));
+	}
+}
+
+void kraal_alarm_set(void *base, uint32_t active)
+{
+	struct kraal_scoreboard *header = base;
+	__atomic_store_n(&header->alarm, active, __ATOMIC_SEQ_CST);
 }
 
 void scoreboard_request(const struct params *params, const char *user)
@@ -55,7 +81,7 @@ void scoreboard_request(const struct params *params, const char *user)
 		return;
 	}
 	__atomic_add_fetch(&board->accepted, 1, __ATOMIC_RELAXED);
-	count_active();
+	uint32_t active = count_active();
 	const char *length = PARAM_GET(params, "CONTENT_LENGTH");
 	open_slot();
 	slot->stage = KRAAL_STAGE_INFO;
@@ -68,6 +94,7 @@ void scoreboard_request(const struct params *params, const char *user)
 	copy(slot->script, sizeof(slot->script), PARAM_GET(params, "SCRIPT_FILENAME"));
 	copy(slot->user, sizeof(slot->user), user);
 	close_slot();
+	ring(active);
 }
 
 void scoreboard_stage(enum kraal_stage stage)

@@ -11,8 +11,8 @@ static inline struct kraal_slot *scoreboard_slots(void *board)
 	return (struct kraal_slot *)((struct kraal_scoreboard *)board + 1);
 }
 
-/* Find the slot; further calls write there.  `base` NULL: every call does nothing. */
-void scoreboard_open(void *base, uint32_t slot);
+/* Find the slot; further calls write there.  `base` NULL: every call does nothing.  `alarm` is an eventfd. */
+void scoreboard_open(void *base, uint32_t slot, int alarm);
 
 /* A request was read: count it and note what it asks for.  `user` is who logged in, or NULL. */
 void scoreboard_request(const struct params *params, const char *user);

@@ -2,6 +2,7 @@
 #include "bridge.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -27,6 +28,8 @@
 
 /* Whoever waited so long for an event had nothing to do. */
 #define REST_NS 100000
+/* A client that has connected is about to send: so long is waited for it before the next is let in. */
+#define FIRST_BYTES_MS 5
 
 /* A worker is one thread. */
 static struct fcgi_io io;
@@ -112,6 +115,21 @@ static enum step serve_connection(struct fcgi_connection *connection)
 {
 	io.input_start = io.input_end = 0;
 	return requests_serve(connection);
+}
+
+/* Serve a new connection.  One that is silent yet is waited for a moment: whoever was let in meanwhile would
+ * have to wait for the end of its request, even where another worker could be started. */
+static enum step serve_new(struct fcgi_connection *connection)
+{
+	io.input_start = io.input_end = 0;
+	fcgi_advance(connection, &io);
+	/* Only for one at a time, or clients that never send could keep the worker from the others. */
+	if (connection->state == FCGI_WAIT_BEGIN && !connection->head_size && connections_owed() == 1) {
+		struct pollfd first = {.fd = connection->fd, .events = POLLIN};
+		poll(&first, 1, FIRST_BYTES_MS);
+		return requests_serve(connection);
+	}
+	return requests_serve_decoded(connection);
 }
 
 /* ---------------------------------------------------------------- the loop */
@@ -275,7 +293,7 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 	knocked = accepted == ACCEPT_ONE && !connections_count();
 	if (connection) {
 		update_sharing();
-		enum step step = serve_connection(connection);
+		enum step step = serve_new(connection);
 		update_sharing();
 		/* With nobody else to look after, the next accept may be tried at once. */
 		knocked = !held || rescuing;

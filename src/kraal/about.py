@@ -24,7 +24,7 @@ def main() -> int:
     """Read the order from standard input and print."""
     from kraal.bridge import PhpPage
     from kraal.errors import StartError
-    from kraal.pool import start_php
+    from kraal.runtime import start_php
 
     with os.fdopen(0, "rb", closefd=False) as file:
         order = Order.from_bytes(file.read())

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from kraal.sizing import Policy
+
 
 class Descriptor(IntEnum):
     """Open files that a manager finds."""
@@ -52,9 +54,15 @@ class Order:
     """All that a manager needs to know of its pool."""
 
     pool: str
-    policy: str  # static, dynamic or ondemand, for the status page
+    policy: str  # static, dynamic or ondemand
     max_children: int
     php: Php
+    start_servers: int = 0
+    min_spare_servers: int = 0
+    max_spare_servers: int = 0
+    max_spawn_rate: int = 32
+    idle_timeout: float = 10.0
+    max_memory: int = 0  # bytes; 0 is no limit
     privileges: Privileges = field(default_factory=Privileges)
     environment: dict[str, str] = field(default_factory=dict)
     # (name, value, admin): admin values can be changed neither by scripts nor by the web server
@@ -64,6 +72,7 @@ class Order:
     terminate_timeout: int = 0  # seconds a request may take; 0: as long as it likes
     terminate_grace: int = 0  # seconds more for its shutdown functions
     track_finished: bool = False  # what a script does after its answer counts, too
+    max_requests_jitter: int = 0
     extensions: str = ""
     php_values: tuple[str, ...] | None = None  # settings that the web server may send; None means any
     body_files: tuple[str, ...] | None = None  # directories of bodies in files; None means any
@@ -79,6 +88,19 @@ class Order:
     log_buffering: bool = True
     quit_timeout: float = 0.0  # seconds; see stopping.py
     control_timeout: float = 0.0
+
+    @property
+    def size(self) -> Policy:
+        """What it says of the number of workers."""
+        return Policy(
+            kind=self.policy,
+            max_children=self.max_children,
+            start_servers=self.start_servers,
+            min_spare_servers=self.min_spare_servers,
+            max_spare_servers=self.max_spare_servers,
+            max_spawn_rate=self.max_spawn_rate,
+            idle_timeout=self.idle_timeout,
+        )
 
     def to_bytes(self) -> bytes:
         """For the memory file."""

@@ -141,6 +141,10 @@ class Php:
         """Say which request the worker in a slot is to end, and how.  OVERTIME_SIGNAL makes it look."""
         self._library.kraal_slot_overtime(_ffi.from_buffer(scoreboard), slot, request, step)
 
+    def set_alarm(self, scoreboard: mmap, active: int) -> None:
+        """Have the worker that makes it so many active ones write to the alarm, once; 0: none."""
+        self._library.kraal_alarm_set(_ffi.from_buffer(scoreboard), active)
+
     def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""
         return Worker(self._library, settings, scoreboard)
@@ -155,6 +159,7 @@ class WorkerSettings:
     poke: int
     handoff_give: int
     handoff_take: int
+    alarm: int
     log: int
     slot: int
     slot_count: int
@@ -203,6 +208,7 @@ class Worker:
                 "poke": settings.poke,
                 "handoff_give": settings.handoff_give,
                 "handoff_take": settings.handoff_take,
+                "alarm": settings.alarm,
                 "log": settings.log,
                 "catch_output": settings.catch_output,
                 "unfinished": unfinished,

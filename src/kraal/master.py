@@ -11,7 +11,7 @@ from itertools import islice
 
 from kraal import generation, scoreboard, sizing, stopping
 from kraal.boot import Php
-from kraal.config.model import Config, LogLevel, Pm, Pool
+from kraal.config.model import Config, LogLevel, Pool
 from kraal.errors import Exit, StartError
 from kraal.generation import Event, State
 from kraal.hearing import Hearing
@@ -88,7 +88,6 @@ class Master:
             self._log.notice(f"fpm is running, pid {os.getpid()}")
             self._watch_signals()
             for pool in self._config.pools:
-                self._explain_fixed_number(pool)
                 self._loop.call_later(0, partial(self._start, pool))
             stack.callback(self._end_orphans)
             self._loop.run()
@@ -97,11 +96,6 @@ class Master:
         self._log.notice("exiting, bye-bye!")
 
     # ------------------------------------------------------------ managers
-
-    def _explain_fixed_number(self, pool: Pool) -> None:
-        if pool.pm is not Pm.STATIC:
-            text = f"pm = {pool.pm.value} keeps a fixed number of workers in this version of kraal"
-            self._log.notice(f"[pool {pool.name}] {text}: {pool.pm_max_children}")
 
     def _start(self, pool: Pool) -> None:
         if self._stopping:

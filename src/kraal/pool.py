@@ -1,53 +1,38 @@
-"""A pool manager: loads PHP once, as the pool's user, and keeps its workers alive.
+"""A pool manager: loads PHP once, as the pool's user, and keeps as many workers as are wanted.
 
 Executed by the master (`python -m kraal.pool`), never imported by it.  What it decides is in `sizing`
 and `stopping`; what it does with the system is in `unix`.
 """
 
 import gc
-import locale
 import os
 import signal
-import socket
 import sys
 import traceback
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import overtime, phpini, sizing, stopping, worker
-from kraal.boot import Descriptor, Order, Privileges
+from kraal import overtime, runtime, sizing, stopping, worker
+from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
+from kraal.crew import Asked, Crew, Worker
 from kraal.errors import Exit, StartError
-from kraal.logs.capture import Capture, Pipes
-from kraal.logs.output import Said
+from kraal.logs.capture import Pipes
+from kraal.logs.relay import Level, Relay, message
+from kraal.lookout import Lookout
 from kraal.scoreboard import Scoreboard
 from kraal.timekeeper import Hands, Timekeeper
-from kraal.unix import confinement, memory, privileges, process
-from kraal.unix.channel import Channel, Kind, Output
+from kraal.unix import memory, process, queue
+from kraal.unix.channel import Channel, Kind
+from kraal.unix.handoff import Handoff
 from kraal.unix.loop import Loop, Timer
-from kraal.unix.outbox import Outbox
 from kraal.unix.process import Pid
 
-_DEBUG, _NOTICE, _WARNING, _ERROR = 1, 2, 3, 4  # enum kraal_level
-_LOG_LINE = 2048
-_LINES_AT_ONCE = 1000  # more than the socket holds
 # Signals that mean one thing to a manager and another to a worker.
 _HANDLED = {signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
-# How long the last lines may take when the manager leaves.
-_LAST_WORDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A worker that lives."""
-
-    pid: Pid
-    slot: int
-    started: float
+_TICK = 1.0
 
 
 class Manager:
@@ -55,16 +40,25 @@ class Manager:
 
     def __init__(self, order: Order, php: Php, channel: Channel) -> None:
         self._order = order
+        self._size = order.size
         self._php = php
         self._pid = os.getpid()
         self._channel = channel
         self._loop = Loop()
         self._scoreboard = Scoreboard(memory.map_shared(Descriptor.SCOREBOARD))
-        self._outbox = Outbox(channel, self._loop, _explain_dropped)
-        self._capture = Capture(self._loop, self._pass_on, buffering=order.log_buffering)
-        self._workers: dict[Pid, Worker] = {}
+        self._relay = Relay(channel, self._loop, least=order.log_level, buffering=order.log_buffering)
+        self._crew = Crew(self._scoreboard)
+        self._wanted = self._size.at_start
+        self._state = sizing.State()
+        self._lookout = Lookout(
+            self._loop,
+            Descriptor.LISTENER,
+            set_alarm=partial(php.set_alarm, self._scoreboard.memory),
+            count=self._crew.count,
+            look=self._look,
+        )
+        self._ticking: Timer | None = None
         self._failed_starts = 0
-        self._filled = False  # the first workers are nothing to speak of
         self._respawn: Timer | None = None
         self._ladder: tuple[stopping.Step, ...] | None = None
         self._next_step: Timer | None = None
@@ -72,20 +66,21 @@ class Manager:
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
             self._loop,
             self._scoreboard,
-            Hands(self._tell_overtime, OVERTIME_SIGNAL, partial(self._log, _WARNING)),
+            Hands(
+                partial(php.end_request, self._scoreboard.memory),
+                OVERTIME_SIGNAL,
+                partial(self._relay.log, Level.WARNING),
+            ),
         )
         # Workers that leave new connections to others look again when this is written (see sharing.h).
         self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # Workers pass kept connections to each other (see handoff.h).
-        self._handoff = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # All workers write log lines into one socket; a datagram is a line, so they cannot mix.
-        self._log_in, self._log_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._handoff = Handoff()
 
     def run(self, null: int) -> None:
         """Serve until told to leave, and until the last worker has left.  `null` is /dev/null."""
         self._scoreboard.initialize()
         self._loop.watch(self._channel.fileno(), self._on_channel)
-        self._loop.watch(self._log_in.fileno(), self._on_log)
+        self._relay.start()
         self._loop.on_signal(signal.SIGCHLD, self._reap)
         # The master's signals come over the channel.  From elsewhere these two mean the same.
         self._loop.on_signal(signal.SIGTERM, self._terminate)
@@ -93,45 +88,114 @@ class Manager:
         self._loop.on_signal(signal.SIGQUIT, self._quit)
         gc.freeze()
         _let_go_of_terminal(null)
-        self._fill()
-        self._filled = True
-        self._outbox.send(Kind.READY)
+        if self._order.max_memory and not process.own_memory(self._pid):
+            text = "pm.max_memory has no effect: there is no /proc to read it from (chroot?)"
+            self._relay.log(Level.WARNING, text)
+        # The first workers are nothing to speak of.
+        self._fill(Level.DEBUG)
+        self._relay.tell(Kind.READY)
         self._loop.run()
 
-    # ------------------------------------------------------------ log
+    # ------------------------------------------------------------ how many
 
-    def _log(self, level: int, text: str) -> None:
-        self._outbox.send(Kind.LOG, _log_message(level, text))
-
-    def _pass_on(self, pid: int, said: Said) -> None:
-        output = Output(said.stream, pid, said.text, said.closed)
-        self._outbox.send(Kind.OUTPUT, output.to_bytes(), lines=said.lines)
-
-    def _on_log(self) -> None:
-        with suppress(BlockingIOError):
-            # Not without end: workers may write faster than this is read.
-            for _ in range(_LINES_AT_ONCE):
-                message = self._log_in.recv(_LOG_LINE, socket.MSG_DONTWAIT)
-                if message:
-                    level = min(max(message[0], _DEBUG), _ERROR)
-                    self._log(level, message[1:].decode("utf-8", "backslashreplace"))
-
-    # ------------------------------------------------------------ workers
-
-    def _fill(self) -> None:
-        self._respawn = None
+    def _fill(self, level: Level = Level.NOTICE) -> None:
+        """Start the workers that are missing; `level` is that of the lines that tell."""
         if self._ladder is not None:
             return
         try:
-            for _ in range(sizing.missing(self._order.max_children, len(self._workers))):
-                self._spawn()
+            for _ in range(self._missing()):
+                self._spawn(level)
         except OSError as error:
             # Too many processes or descriptors, or no memory: that may pass.
             self._failed_starts += 1
-            self._log(_ERROR, f"cannot start a worker: {error.strerror} ({error.errno})")
-            self._respawn = self._loop.call_later(sizing.respawn_delay(self._failed_starts + 1), self._fill)
+            self._relay.log(Level.ERROR, f"cannot start a worker: {error.strerror} ({error.errno})")
+            self._fill_later(sizing.respawn_delay(self._failed_starts + 1))
+        self._watch_over()
 
-    def _spawn(self) -> None:
+    def _missing(self) -> int:
+        if self._respawn:
+            return 0
+        staying, leaving = len(self._crew.staying), len(self._crew.leaving)
+        return sizing.missing(self._wanted, staying, leaving, self._size.max_children)
+
+    def _fill_later(self, delay: float) -> None:
+        if not self._respawn:
+            self._respawn = self._loop.call_later(delay, self._fill_again)
+
+    def _fill_again(self) -> None:
+        self._respawn = None
+        self._fill()
+
+    def _watch_over(self) -> None:
+        """Look again when there may be something to decide."""
+        seen = self._crew.look(self._loop.now())
+        # What is about to be started is not to be decided again.
+        if not self._respawn and sizing.may_start(self._size, seen, self._state):
+            self._lookout.keep()
+        else:
+            self._lookout.rest()
+        if not self._ticking and sizing.has_to_tick(self._size, seen, self._state, self._order.max_memory):
+            self._ticking = self._loop.call_later(_TICK, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = None
+        if self._ladder is not None:
+            return
+        self._end_deaf()
+        self._replace_too_large()
+        if self._respawn:
+            self._watch_over()
+        else:
+            self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
+
+    def _look(self) -> bool:
+        seen = self._crew.look(self._loop.now(), waiting=queue.waiting(Descriptor.LISTENER))
+        plan = sizing.crowd(self._size, seen, self._state)
+        self._carry_out(plan)
+        return plan.start > 0
+
+    def _carry_out(self, plan: sizing.Plan) -> None:
+        self._state = plan.state
+        if plan.reached:
+            self._scoreboard.count_reached()
+        for text in plan.warnings:
+            self._relay.log(Level.WARNING, text)
+        for text in plan.remarks:
+            self._relay.log(Level.DEBUG, text)
+        for pid in plan.leave:
+            self._wanted -= 1
+            self._ask(pid, Asked.SPARE)
+        self._wanted += plan.start
+        self._fill(Level.DEBUG)
+
+    def _ask(self, pid: int, why: Asked) -> None:
+        self._crew.ask(pid, why)
+        process.send(pid, signal.SIGQUIT)
+
+    def _end_deaf(self) -> None:
+        """A worker without a request that was asked to leave and does not hear it would stay for ever."""
+        for each in self._crew.leaving:
+            if self._crew.is_idle(each) and process.blocks(each.pid, signal.SIGQUIT):
+                process.send(each.pid, signal.SIGKILL)
+
+    def _replace_too_large(self) -> None:
+        limit = self._order.max_memory
+        if not limit:
+            return
+        sizes = self._crew.sizes()
+        pid = sizing.too_large(sizes, limit)
+        if pid is None:
+            return
+        text = f"child {pid} has {sizes[pid]} bytes of memory, more than pm.max_memory ({limit})"
+        self._relay.log(Level.NOTICE, f"{text}: replacing it")
+        self._crew.ask(pid, Asked.REPLACED)
+        # First the other one, if there is room.
+        self._fill()
+        process.send(pid, signal.SIGQUIT)
+
+    # ------------------------------------------------------------ workers
+
+    def _spawn(self, level: Level) -> None:
         slot = self._scoreboard.free_slot()
         if slot is None:
             return
@@ -149,20 +213,18 @@ class Manager:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._scoreboard.occupy(slot, pid)
-        self._workers[pid] = Worker(pid, slot, self._loop.now())
+        self._crew.join(pid, slot, self._loop.now())
         self._timekeeper.add(pid, slot)
-        self._capture.add(pid, pipes)
-        self._log(_NOTICE if self._filled else _DEBUG, f"child {pid} started")
+        self._relay.capture.add(pid, pipes)
+        self._relay.log(level, f"child {pid} started")
 
     def _become_worker(self, slot: int, pipes: Pipes, mask: set[int | signal.Signals]) -> NoReturn:
         """Runs in the child."""
         try:
             pipes.attach()
-            self._capture.close_in_child()
+            log = self._relay.keep_in_child()
             self._loop.close_in_child()
             self._channel.close()
-            self._log_in.close()
-            log = self._log_out.fileno()
             place = worker.Place(
                 self._order,
                 self._php,
@@ -170,7 +232,8 @@ class Manager:
                 slot,
                 log,
                 self._poke,
-                (self._handoff[0].fileno(), self._handoff[1].fileno()),
+                self._handoff.ends,
+                self._lookout.alarm,
                 self._pid,
                 pipes.unfinished,
             )
@@ -178,20 +241,17 @@ class Manager:
             os._exit(Exit.SOFTWARE)
         worker.serve_and_exit(place, mask)
 
-    def _tell_overtime(self, slot: int, request: int, step: int) -> None:
-        self._php.end_request(self._scoreboard.memory, slot, request, step)
-
     def _reap(self) -> None:
         for gone in process.reap():
-            dead = self._workers.pop(gone.pid, None)
+            dead = self._crew.part(gone.pid)
             if dead:
                 self._bury(dead, gone)
-        if self._ladder is not None:
-            if not self._workers:
-                self._leave()
-        elif len(self._workers) < self._order.max_children and not self._respawn:
-            delay = sizing.respawn_delay(self._failed_starts)
-            self._respawn = self._loop.call_later(delay, self._fill)
+        if self._ladder is None:
+            if not self._crew and not self._wanted and self._handoff.close_idle():
+                self._wanted = 1
+            self._fill_later(sizing.respawn_delay(self._failed_starts))
+        elif not self._crew:
+            self._leave()
 
     def _bury(self, dead: Worker, gone: process.Exit) -> None:
         age = self._loop.now() - dead.started
@@ -200,10 +260,17 @@ class Manager:
         self._timekeeper.remove(dead.pid)
         self._php.vacate(self._scoreboard.memory, dead.slot)
         os.eventfd_write(self._poke, 1)
-        level = _NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else _WARNING
+        level = Level.NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else Level.WARNING
+        end = f"exited {gone}"
+        if dead.asked is Asked.SPARE:
+            if gone.signal in (None, signal.SIGQUIT):
+                level, end = Level.DEBUG, "has been killed by the process management"
+            else:
+                # Not its decision: like php-fpm, go by what is seen next.
+                self._wanted += 1
         if self._ladder is not None:
-            level = _DEBUG
-        self._log(level, f"child {gone.pid} exited {gone} after {age:.6f} seconds from start")
+            level = Level.DEBUG
+        self._relay.log(level, f"child {gone.pid} {end} after {age:.6f} seconds from start")
 
     # ------------------------------------------------------------ leaving
 
@@ -215,9 +282,8 @@ class Manager:
                 elif kind == Kind.TERMINATE:
                     self._terminate()
                 elif kind == Kind.SPEAK:
-                    self._on_log()
-                    self._capture.look()
-                    self._outbox.send(Kind.SPOKEN)
+                    self._relay.look()
+                    self._relay.tell(Kind.SPOKEN)
         except EOFError:
             # The master is gone: nobody would replace us or stop us.
             self._loop.unwatch(self._channel.fileno())
@@ -233,96 +299,23 @@ class Manager:
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
         """Send the first signal of the ladder; come back with the rest if that did not do."""
         self._ladder = ladder
-        self._end_handoff()
+        self._handoff.end()
+        self._lookout.rest()
         if self._next_step:
             self._next_step.cancel()
-        if not self._workers:
+        if not self._crew:
             self._leave()
             return
         step, *rest = ladder
-        for pid in self._workers:
-            process.send(pid, step.signal)
+        for each in self._crew:
+            process.send(each.pid, step.signal)
         # The last step is repeated until it is true.
         following = tuple(rest) or ladder
         self._next_step = self._loop.call_later(step.patience, lambda: self._climb(following))
 
-    def _end_handoff(self) -> None:
-        """Nobody will take what is given from now on: workers close their connections themselves."""
-        for end in self._handoff:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            while fds := socket.recv_fds(self._handoff[1], 1, 1)[1]:
-                os.close(fds[0])
-
     def _leave(self) -> None:
-        self._on_log()
-        self._capture.drain()
-        self._outbox.flush(_LAST_WORDS)
+        self._relay.finish()
         self._loop.stop()
-
-
-def _log_message(level: int, text: str) -> bytes:
-    return bytes([level]) + text.encode("utf-8", "backslashreplace")
-
-
-def _explain_dropped(lines: int) -> tuple[Kind, bytes]:
-    return Kind.LOG, _log_message(_WARNING, f"{lines} lines were dropped: the log does not keep up")
-
-
-def become(order: Privileges) -> None:
-    """Take on the pool's limits, root folder, groups, user and working folder, in this order."""
-    if order.files is not None:
-        privileges.limit_files(order.files)
-    if order.core is not None:
-        privileges.limit_core(order.core)
-    if order.nice is not None:
-        privileges.set_priority(order.nice)
-    if order.chroot is not None:
-        os.chroot(order.chroot)
-        os.chdir("/")
-    if order.uid is not None and order.gid is not None:
-        privileges.become(order.uid, order.gid, order.groups)
-    if order.chdir is not None:
-        os.chdir(order.chdir)
-    if order.dumpable:
-        process.allow_dumps()
-    if order.no_new_privileges:
-        confinement.forbid_new_privileges()
-
-
-def start_php(order: Order) -> Php:
-    """Load PHP and start it with the pool's ini."""
-    # PHP starts from the C locale, whatever Python made of the environment's.
-    locale.setlocale(locale.LC_ALL, "C")
-    os.environ.clear()
-    os.environ.update(order.environment)
-    if order.php.ini_scan_dir is not None:
-        os.environ["PHP_INI_SCAN_DIR"] = order.php.ini_scan_dir
-    php = Php()
-    php.start(
-        ini_path=order.php.ini_path,
-        ini_ignore=order.php.ini_ignore,
-        ini_entries=phpini.entries(order.php.defines, order.ini),
-        executable=order.php.executable,
-        extended_info=order.php.extended_info,
-    )
-    if order.php.ini_scan_dir is not None and "PHP_INI_SCAN_DIR" not in order.environment:
-        del os.environ["PHP_INI_SCAN_DIR"]
-    for name, _value, admin in order.ini:
-        if admin:
-            php.lock_ini(name)
-    return php
-
-
-def _prepare(order: Order) -> Php:
-    if order.privileges.chroot is None:
-        become(order.privileges)
-        return start_php(order)
-    # The library and PHP's ini files are outside the new root, so with chroot PHP comes first.
-    php = start_php(order)
-    become(order.privileges)
-    return php
 
 
 def _speak_into_file(*, wanted: bool) -> None:
@@ -352,20 +345,20 @@ def main() -> int:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     _speak_into_file(wanted=order.catch_output)
     try:
-        php = _prepare(order)
+        php = runtime.start(order)
         manager = Manager(order, php, channel)
     except (StartError, OSError) as error:
         channel.send(Kind.FAILED, str(error).encode("utf-8", "backslashreplace"))
         return Exit.SOFTWARE
     if not php.has_opcache():
         text = "OPcache is not loaded: every request compiles its scripts anew"
-        channel.offer(Kind.LOG, _log_message(_WARNING, text))
+        channel.offer(Kind.LOG, message(Level.WARNING, text))
     try:
         manager.run(null)
     except Exception:
         # A defect of ours.  Standard error may be closed by now, so the log has to tell.
         for line in traceback.format_exc().splitlines():
-            channel.offer(Kind.LOG, _log_message(_ERROR, line))
+            channel.offer(Kind.LOG, message(Level.ERROR, line))
         return Exit.SOFTWARE
     return Exit.OK
 

@@ -110,6 +110,18 @@ class Scoreboard:
         """Say whose slot it is.  All else in it belongs to the worker, which may be serving already."""
         self._slots[index].pid = pid
 
+    def is_idle(self, index: int) -> bool:
+        """Whether the worker in a slot has no request."""
+        return bool(self._slots[index].stage == Stage.IDLE)
+
+    def finished(self, index: int) -> float:
+        """When the last request in a slot ended, in seconds of the monotonic clock; 0 without one."""
+        return float(self._slots[index].finished_ns / 1e9)
+
+    def count_reached(self) -> None:
+        """The pool has reached its limit once more."""
+        self._header.max_children_reached += 1
+
     def requests(self, index: int) -> int:
         """How many requests the worker in a slot has taken."""
         return int(self._slots[index].requests)

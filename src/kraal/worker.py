@@ -12,7 +12,7 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
-from kraal import status
+from kraal import sizing, status
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
@@ -33,6 +33,7 @@ class Place:
     log: int
     poke: int
     handoff: tuple[int, int]  # where kept connections are given to and taken from
+    alarm: int
     manager: int  # its pid
     unfinished: mmap | None  # see capture.py
 
@@ -98,6 +99,7 @@ def _settings(place: Place) -> WorkerSettings:
         poke=place.poke,
         handoff_give=place.handoff[0],
         handoff_take=place.handoff[1],
+        alarm=place.alarm,
         log=place.log,
         slot=place.slot,
         slot_count=order.max_children,
@@ -106,7 +108,7 @@ def _settings(place: Place) -> WorkerSettings:
         log_level=order.log_level,
         log_limit=order.log_limit,
         allowed_clients=order.allowed_clients,
-        max_requests=order.max_requests,
+        max_requests=sizing.spread(order.max_requests, order.max_requests_jitter, _chance()),
         terminate_timeout=order.terminate_timeout,
         extensions=order.extensions,
         php_values=None if order.php_values is None else " ".join(order.php_values),
@@ -121,6 +123,11 @@ def _settings(place: Place) -> WorkerSettings:
 def _real_names(directories: Iterable[str]) -> str:
     """As the kernel names them, from inside the pool's root."""
     return "\n".join(os.path.join(os.path.realpath(directory), "") for directory in directories)
+
+
+def _chance() -> int:
+    # Not by `random`, whose state would be the same in all workers, and which is slow to import.
+    return int.from_bytes(os.urandom(4))
 
 
 def _answer_page(worker: Worker, place: Place) -> None:

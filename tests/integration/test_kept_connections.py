@@ -166,6 +166,19 @@ def test_idle_kept_connection_is_closed_at_once_when_the_server_stops(start_kind
     server.process.wait(10)
 
 
+def test_kept_connection_is_served_or_closed_when_an_idle_pool_has_no_worker_left(
+    start_kind: StartKind,
+) -> None:
+    server = start_kind(
+        "kraal", pool={"pm": "ondemand", "pm.max_children": "2", "pm.process_idle_timeout": "1s"}
+    )
+    uri = server.script("pid.php", PID)
+    with Connection(server.address, timeout=15) as kept:
+        first = ask_again(kept, server, uri)
+        assert kept.closed()
+        assert server.fetch(uri).text != first
+
+
 # ---------------------------------------------------------------- clients that leave
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import StartServer
+from tests.support import processes
 from tests.support.fastcgi import Connection, packet
 from tests.support.servers import FpmServer
 from tests.support.wait import wait_until
@@ -82,6 +83,7 @@ def test_log_level_is_the_least_that_is_logged(start_server: StartServer, logs: 
     uri = server.script("pid.php", "echo getmypid();")
     worker = server.fetch(uri).text
     os.kill(int(worker), signal.SIGKILL)
+    wait_until(lambda: not processes.alive(int(worker)), what="the worker is gone")
     assert server.fetch(uri).text != worker
     moved = lose(server)
     if level != "alert":

@@ -1,7 +1,9 @@
 """What C writes into the scoreboard is what Python reads there."""
 
 import mmap
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ class Writer:
         self._ffi.cdef(
             """
             struct params;
-            void scoreboard_open(void *base, uint32_t slot);
+            void scoreboard_open(void *base, uint32_t slot, int alarm);
+            void kraal_alarm_set(void *scoreboard, uint32_t active);
             void scoreboard_request(const struct params *params, const char *user);
             void scoreboard_stage(int stage);
             void scoreboard_done(uint64_t memory);
@@ -43,8 +46,11 @@ class Writer:
         self._library: Any = self._ffi.dlopen(str(library))
         self._params = self._ffi.new("char[]", 1024)  # room for a struct params and more
 
-    def open(self, board: Scoreboard, index: int) -> None:
-        self._library.scoreboard_open(self._ffi.from_buffer(board.memory), index)
+    def open(self, board: Scoreboard, index: int, alarm: int = -1) -> None:
+        self._library.scoreboard_open(self._ffi.from_buffer(board.memory), index, alarm)
+
+    def set_alarm(self, board: Scoreboard, active: int) -> None:
+        self._library.kraal_alarm_set(self._ffi.from_buffer(board.memory), active)
 
     def request(self, pairs: dict[bytes, bytes], user: bytes | None = None) -> None:
         raw = b"".join(
@@ -178,7 +184,45 @@ def test_count_of_active_workers_never_falls_below_zero(writer: Writer, board: S
 
 
 def test_without_a_scoreboard_nothing_is_written(writer: Writer) -> None:
-    writer._library.scoreboard_open(writer._ffi.NULL, 0)
+    writer._library.scoreboard_open(writer._ffi.NULL, 0, -1)
     writer.request(PAGE)
     writer.stage(Stage.RUNNING)
     writer.done(1)
+
+
+def rung(alarm: int) -> bool:
+    try:
+        return os.eventfd_read(alarm) > 0
+    except BlockingIOError:
+        return False
+
+
+@pytest.fixture
+def alarm() -> Iterator[int]:
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    yield fd
+    os.close(fd)
+
+
+def test_worker_that_makes_the_number_of_active_ones_rings_the_alarm_once(
+    writer: Writer, board: Scoreboard, alarm: int
+) -> None:
+    writer.open(board, 1, alarm)
+    writer.set_alarm(board, 1)
+    writer.request(PAGE)
+    assert rung(alarm)
+    writer.done(0)
+    writer.request(PAGE)
+    assert not rung(alarm)
+    writer.done(0)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_alarm_is_silent_before_its_number(
+    writer: Writer, board: Scoreboard, alarm: int, number: int
+) -> None:
+    writer.open(board, 1, alarm)
+    writer.set_alarm(board, number)
+    writer.request(PAGE)
+    assert not rung(alarm)
+    writer.done(0)

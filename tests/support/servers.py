@@ -197,9 +197,13 @@ class FpmServer:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def workers(self) -> set[int]:
-        """The processes that answer requests: those without children of their own."""
+        """The processes that answer requests: those without children of their own, managers aside."""
         below = processes.descendants(self.pid)
-        return {pid for pid in below if not processes.children(pid)}
+        return {
+            pid
+            for pid in below
+            if not processes.children(pid) and not processes.command_line(pid).endswith("(manager)")
+        }
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

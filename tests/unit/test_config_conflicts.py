@@ -30,6 +30,11 @@ CONFLICTS = [
         "decorate_workers_output = no",
         "decorate_workers_output has no effect without catch_workers_output",
     ),
+    (
+        GOOD,
+        "pm.max_requests_jitter = 5",
+        "pm.max_requests_jitter has no effect without pm.max_requests",
+    ),
     (GOOD, "ping.response = pong", "ping.response has no effect without ping.path"),
     (
         GOOD,

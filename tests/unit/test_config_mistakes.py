@@ -43,6 +43,7 @@ IN_LINE = {
 }
 # The same for what is said of the pool, with the place behind it.
 IN_POOL = {
+    "pm.max_requests_jitter = -1": "pm.max_requests_jitter can't be negative",
     "listen =": "no listen address have been defined!",
     "ping.path = ping": "the ping path 'ping' must start with a '/'",
     "pm.status_path = /": "the status path '/' is not long enough",

@@ -38,6 +38,7 @@ TYPES: dict[Kind, type] = {
     Kind.LOG_LEVEL: LogLevel,
     Kind.FACILITY: int,
     Kind.CORE: int,
+    Kind.SIZE: int,
     Kind.PM: Pm,
 }
 
@@ -80,6 +81,11 @@ def test_only_the_loader_touches_the_machine() -> None:
         (Kind.LOG_LEVEL, "WARN", LogLevel.WARNING),
         (Kind.FACILITY, "LOCAL1", 136),
         (Kind.CORE, "Unlimited", -1),
+        (Kind.SIZE, "0", 0),
+        (Kind.SIZE, "4096", 4096),
+        (Kind.SIZE, "64k", 65536),
+        (Kind.SIZE, "128M", 128 << 20),
+        (Kind.SIZE, "2G", 2 << 30),
         (Kind.PM, "OnDemand", Pm.ONDEMAND),
     ],
 )
@@ -99,6 +105,13 @@ def test_a_value_is_understood_by_its_kind(kind: Kind, text: str, value: object)
         (Kind.BOOLEAN, "YES"),
         (Kind.LOG_LEVEL, "loud"),
         (Kind.CORE, "-2"),
+        (Kind.SIZE, ""),
+        (Kind.SIZE, "M"),
+        (Kind.SIZE, "-1M"),
+        (Kind.SIZE, "1.5G"),
+        (Kind.SIZE, "128MB"),
+        (Kind.SIZE, "9" * 5000),
+        (Kind.SIZE, "9999999G"),
         (Kind.PM, "auto"),
     ],
 )

@@ -7,6 +7,7 @@ from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Account, Global, PhpValue, Pm, Pool
 from kraal.errors import Place
 from kraal.orders import order_for, quit_timeout
+from kraal.sizing import Policy
 
 AT = Place("pool.conf", 3)
 PHP = Php(ini_path="/etc/php", ini_scan_dir="/etc/php/conf.d", defines=("a=b",), executable="/usr/sbin/kraal")
@@ -33,6 +34,34 @@ def test_pool_is_told_its_name_policy_and_number_of_workers() -> None:
     told = order(replace(POOL, pm=Pm.DYNAMIC))
 
     assert (told.pool, told.policy, told.max_children, told.php) == ("www", "dynamic", 5, PHP)
+
+
+def test_pool_is_told_how_its_number_of_workers_is_governed() -> None:
+    told = order(
+        replace(
+            POOL,
+            pm=Pm.DYNAMIC,
+            pm_start_servers=2,
+            pm_min_spare_servers=1,
+            pm_max_spare_servers=3,
+            pm_max_spawn_rate=7,
+            pm_process_idle_timeout=11,
+            pm_max_memory=1 << 20,
+            pm_max_requests=100,
+            pm_max_requests_jitter=10,
+        )
+    )
+
+    assert told.size == Policy(
+        kind="dynamic",
+        max_children=5,
+        start_servers=2,
+        min_spare_servers=1,
+        max_spare_servers=3,
+        max_spawn_rate=7,
+        idle_timeout=11.0,
+    )
+    assert (told.max_memory, told.max_requests, told.max_requests_jitter) == (1 << 20, 100, 10)
 
 
 def test_root_becomes_the_user_of_the_pool() -> None:

@@ -31,6 +31,14 @@ def test_one_directive_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  Since:    PHP 8.1" in lines
 
 
+def test_directive_that_php_fpm_does_not_know_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["directives", "pm.max_memory"]) == Exit.OK
+
+    assert (
+        "  Known to: kraal only: php-fpm refuses a file that has it" in capsys.readouterr().out.splitlines()
+    )
+
+
 def test_a_name_of_both_kinds_of_section_is_explained_twice(capsys: pytest.CaptureFixture[str]) -> None:
     main(["directives", "process.priority"])
 

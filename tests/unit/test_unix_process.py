@@ -238,3 +238,28 @@ def test_child_dies_with_its_parent() -> None:
 
     assert os.read(read, 1) == b""
     os.close(read)
+
+
+def test_blocked_signal_is_seen_from_outside() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGQUIT})
+    try:
+        assert process.blocks(os.getpid(), signal.SIGQUIT)
+        assert not process.blocks(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert not process.blocks(os.getpid(), signal.SIGQUIT)
+
+
+def test_memory_of_a_process_grows_with_what_it_uses() -> None:
+    before = process.own_memory(os.getpid())
+    content = bytearray(b"x" * (32 << 20))
+
+    assert process.own_memory(os.getpid()) - before > len(content) // 2
+
+
+def test_process_that_is_gone_blocks_nothing_and_has_no_memory() -> None:
+    gone = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(gone, 0)
+
+    assert not process.blocks(gone, signal.SIGQUIT)
+    assert process.own_memory(gone) == 0

@@ -84,6 +84,8 @@ def _check_pm(pool: Pool) -> Iterator[Finding]:
         yield _alert("the process manager is missing (static, dynamic or ondemand)", "pm")
     if pool.pm_max_children < 1:
         yield _alert("pm.max_children must be a positive value", "pm.max_children")
+    if pool.pm_max_requests_jitter < 0:
+        yield Finding("pm.max_requests_jitter can't be negative", ("pm.max_requests_jitter",))
 
 
 def _check_dynamic(pool: Pool) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ class Kind(Enum):
     LOG_LEVEL = "log level"
     FACILITY = "syslog facility"
     CORE = "integer or unlimited"
+    SIZE = "size"
     PM = "static, dynamic or ondemand"
 
 
@@ -98,14 +99,14 @@ def _pool(name: str, kind: Kind, meaning: str, since: str = "") -> Directive:
     return Directive(Scope.POOL, name, kind, meaning, since)
 
 
+def _own(directive: Directive) -> Directive:
+    """Mark a directive that php-fpm refuses."""
+    return replace(directive, own=True)
+
+
 def _later(directive: Directive) -> Directive:
     """Mark a directive that is accepted, but that this version does not act on."""
     return replace(directive, in_force=False)
-
-
-def _own(directive: Directive) -> Directive:
-    """Mark a directive that php-fpm does not have."""
-    return replace(directive, own=True)
 
 
 GLOBAL = (
@@ -161,9 +162,17 @@ POOL = (
     _pool("pm.start_servers", Kind.INTEGER, "Workers at the start (dynamic)."),
     _pool("pm.min_spare_servers", Kind.INTEGER, "Fewest idle workers (dynamic)."),
     _pool("pm.max_spare_servers", Kind.INTEGER, "Most idle workers (dynamic)."),
-    _later(_pool("pm.max_spawn_rate", Kind.INTEGER, "Most workers started in one step.", "8.1")),
-    _later(_pool("pm.process_idle_timeout", Kind.TIME, "Idle time after which a worker ends (ondemand).")),
+    _pool("pm.max_spawn_rate", Kind.INTEGER, "Most workers started within a second.", "8.1"),
+    _pool("pm.process_idle_timeout", Kind.TIME, "Idle time after which a worker ends (ondemand)."),
     _pool("pm.max_requests", Kind.INTEGER, "Requests after which a worker is replaced; 0 is never."),
+    _own(
+        _pool(
+            "pm.max_requests_jitter",
+            Kind.INTEGER,
+            "Up to so many requests more, by chance, so that workers are not replaced all at once.",
+        )
+    ),
+    _own(_pool("pm.max_memory", Kind.SIZE, "Memory at which a worker is replaced; 0 is never.")),
     _pool("pm.status_path", Kind.TEXT, "URI of the status page."),
     _later(_pool("pm.status_listen", Kind.TEXT, "Address that answers the status page alone.", "8.0")),
     _pool("ping.path", Kind.TEXT, "URI that answers that the pool is alive."),

@@ -117,6 +117,8 @@ class Pool:
     pm_max_spawn_rate: int = 32
     pm_process_idle_timeout: int = 10
     pm_max_requests: int = 0
+    pm_max_requests_jitter: int = 0
+    pm_max_memory: int = 0
     pm_status_path: str | None = None
     pm_status_listen: str | None = None
     ping_path: str | None = None

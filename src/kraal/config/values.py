@@ -21,6 +21,9 @@ _INTEGER = re.compile(r"-?[0-9]*")
 _LEADING_INTEGER = re.compile(r"\s*([+-]?[0-9]+)", re.ASCII)
 _MAX_DIGITS = 11
 _MAX_INT = 2**31 - 1
+_SIZE = re.compile(r"([0-9]+)([KMGkmg]?)", re.ASCII)
+_MAX_SIZE = 2**50
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LEVELS = {level.name.lower(): level for level in LogLevel} | {"warn": LogLevel.WARNING}
 _FACILITIES = {
@@ -61,6 +64,8 @@ def understand(kind: Kind, text: str) -> Value:
             return _choose(_FACILITIES, text, "invalid value")
         case Kind.CORE:
             return _core_limit(text)
+        case Kind.SIZE:
+            return size(text)
         case Kind.PM:
             choices = {pm.value: pm for pm in Pm}
             return _choose(choices, text, "invalid process manager (static, dynamic or ondemand)")
@@ -89,6 +94,17 @@ def seconds(text: str) -> int:
         raise ValueProblem("unknown suffix used in time value")
     match = _LEADING_INTEGER.match(text)
     return _fitting(match[1] if match else "0", unit or 1)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, perhaps with one of the units K, M, G."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueProblem("is not a size: bytes, or a number with K, M or G")
+    number = int(match[1]) * _BYTES[match[2].upper()] if len(match[1]) <= _MAX_DIGITS else _MAX_SIZE + 1
+    if number > _MAX_SIZE:
+        raise ValueProblem(f"is too large (more than {_MAX_SIZE})")
+    return number
 
 
 def _core_limit(text: str) -> int:

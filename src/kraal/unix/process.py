@@ -142,6 +142,23 @@ def open_session(session: int) -> Iterator[int]:
                 os.close(fd)
 
 
+def blocks(pid: int, number: int) -> bool:
+    """Whether a process does not let a signal come to it."""
+    with suppress(OSError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith("SigBlk:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def own_memory(pid: int) -> int:
+    """Bytes in memory that are the process's own: what it shares as files or shared memory is left out."""
+    with suppress(OSError), open(f"/proc/{pid}/statm") as file:
+        _size, resident, shared, *_rest = map(int, file.read().split())
+        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def send(pid: int, number: int) -> None:
     """Signal a process that may be gone."""
     try:

@@ -1,0 +1,44 @@
+"""A pool's own PHP: started once, as the pool's user and with the pool's ini."""
+
+import locale
+import os
+
+from kraal import phpini
+from kraal.boot import Order
+from kraal.bridge import Php
+from kraal.identity import become
+
+
+def start(order: Order) -> Php:
+    """Become the pool's user and start PHP.  Raises StartError or OSError."""
+    if order.privileges.chroot is None:
+        become(order.privileges)
+        return start_php(order)
+    # The library and PHP's ini files are outside the new root, so with chroot PHP comes first.
+    php = start_php(order)
+    become(order.privileges)
+    return php
+
+
+def start_php(order: Order) -> Php:
+    """Load PHP and start it with the pool's ini."""
+    # PHP starts from the C locale, whatever Python made of the environment's.
+    locale.setlocale(locale.LC_ALL, "C")
+    os.environ.clear()
+    os.environ.update(order.environment)
+    if order.php.ini_scan_dir is not None:
+        os.environ["PHP_INI_SCAN_DIR"] = order.php.ini_scan_dir
+    php = Php()
+    php.start(
+        ini_path=order.php.ini_path,
+        ini_ignore=order.php.ini_ignore,
+        ini_entries=phpini.entries(order.php.defines, order.ini),
+        executable=order.php.executable,
+        extended_info=order.php.extended_info,
+    )
+    if order.php.ini_scan_dir is not None and "PHP_INI_SCAN_DIR" not in order.environment:
+        del os.environ["PHP_INI_SCAN_DIR"]
+    for name, _value, admin in order.ini:
+        if admin:
+            php.lock_ini(name)
+    return php

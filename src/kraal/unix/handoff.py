@@ -1,0 +1,56 @@
+"""The pair of sockets through which the workers of a pool pass kept connections; see native/handoff.h."""
+
+import os
+import socket
+from contextlib import suppress
+
+_LONGEST = 1 + (1 << 16)  # a mark, and what was read of the next request
+
+
+class Handoff:
+    """Both ends, which every worker inherits."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
+        self._give, self._take = socket.socketpair(socket.AF_UNIX, kind)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The descriptors where connections are given, and taken."""
+        return self._give.fileno(), self._take.fileno()
+
+    def close_idle(self) -> bool:
+        """No worker is there, and none is about to come: close the connections on which nothing was sent.
+
+        Returns whether some wait to be served.
+        """
+        waiting = []
+        with suppress(BlockingIOError):
+            while message := socket.recv_fds(self._take, _LONGEST, 1):
+                content, fds = message[:2]
+                connection = socket.socket(fileno=fds[0])
+                if len(content) > 1 or _has_sent(connection):
+                    waiting.append((content, connection))
+                else:
+                    connection.close()
+        for content, connection in waiting:
+            socket.send_fds(self._give, [content], [connection.fileno()])
+            connection.close()
+        return bool(waiting)
+
+    def end(self) -> None:
+        """Nobody will take what is given from now on: workers close their connections themselves."""
+        for end in (self._give, self._take):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            while fds := socket.recv_fds(self._take, 1, 1)[1]:
+                os.close(fds[0])
+
+
+def _has_sent(connection: socket.socket) -> bool:
+    """Whether bytes wait to be read, and not the end of the connection."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
