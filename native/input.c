@@ -41,11 +41,13 @@ static size_t read_body_file(int file, char *to, size_t size)
 size_t input_read_post(char *to, size_t size)
 {
 	struct sapi_request *request = sapi_running();
+	/* A negative length means none, as Caddy says of a body in chunks: it goes on to the end of its stream. */
+	bool endless = SG(request_info).content_length < 0;
 	zend_long left = SG(request_info).content_length - SG(read_post_bytes);
-	if (!request || left <= 0 || !open_body_file(request)) {
+	if (!request || (left <= 0 && !endless) || !open_body_file(request)) {
 		return 0;
 	}
-	size = MIN(size, (size_t)left);
+	size = endless ? size : MIN(size, (size_t)left);
 	if (request->body_file >= 0) {
 		return read_body_file(request->body_file, to, size);
 	}

@@ -6,6 +6,7 @@
 
 #include <php.h>
 #include <SAPI.h>
+#include <ext/standard/info.h>
 #include <php_ini.h>
 #include <php_main.h>
 #include <php_output.h>
@@ -33,6 +34,13 @@ struct sapi_request *sapi_running(void)
 
 /* ---------------------------------------------------------------- logging */
 
+/* One of several messages of a request to the web server: a mark parts them. */
+static void begin_message(struct sapi_request *request)
+{
+	fcgi_write(request->connection, request->io, FCGI_STDERR, "; ", request->logged ? 2 : 0);
+	request->logged = true;
+}
+
 static void log_message(const char *message, int syslog_type)
 {
 	struct sapi_request *request = sapi_running();
@@ -44,22 +52,26 @@ static void log_message(const char *message, int syslog_type)
 	}
 	size_t size = log_php_message(message, strlen(message), &dots);
 	if (request && kraal_globals.logging) {
-		fcgi_write(request->connection, request->io, FCGI_STDERR, "; ", request->logged ? 2 : 0);
+		begin_message(request);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, LOG_PHP_MARK, sizeof(LOG_PHP_MARK) - 1);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, message, size);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, dots, strlen(dots));
-		request->logged = true;
 	}
 }
 
 /* What kraal itself has to say about a request: to the web server, and to the error log. */
 static void explain(enum kraal_level level, const char *what, const char *path)
 {
-	char text[1024];
-	int size = snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
+	static const char dots[] = "...";
+	char text[LOG_LINE_MAX + 1];
+	size_t size = (size_t)snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
+	if (size >= LOG_LINE_MAX) {
+		size = LOG_LINE_MAX;
+		memcpy(text + size - strlen(dots), dots, sizeof(dots));
+	}
 	if (kraal_globals.logging) {
-		fcgi_write(current.connection, current.io, FCGI_STDERR, text, MIN((size_t)size, sizeof(text) - 1));
-		current.logged = true;
+		begin_message(&current);
+		fcgi_write(current.connection, current.io, FCGI_STDERR, text, size);
 	}
 	log_line(level, "%s", text);
 }
@@ -148,7 +160,9 @@ static void execute(void)
 {
 	zend_file_handle file;
 	char *script = estrdup(SG(request_info).path_translated);
-	/* A failure frees path_translated, and with it the name to complain about. */
+	/* A failure frees path_translated, and with it the name to complain about.  It may set no error: that of
+	 * a folder does not. */
+	errno = 0;
 	if (php_fopen_primary_script(&file) == FAILURE) {
 		int error = errno;
 		char *what;
@@ -289,6 +303,15 @@ static PHP_MSHUTDOWN_FUNCTION(kraal)
 	return SUCCESS;
 }
 
+static PHP_MINFO_FUNCTION(kraal)
+{
+	(void)zend_module;
+	php_info_print_table_start();
+	php_info_print_table_row(2, "kraal", "active");
+	php_info_print_table_end();
+	DISPLAY_INI_ENTRIES();
+}
+
 /* php-fpm's module has this name, and extension_loaded("cgi-fcgi") is asked by programs. */
 static zend_module_entry kraal_module = {
 	STANDARD_MODULE_HEADER,
@@ -298,7 +321,7 @@ static zend_module_entry kraal_module = {
 	PHP_MSHUTDOWN(kraal),
 	NULL,
 	NULL,
-	NULL,
+	PHP_MINFO(kraal),
 	PHP_VERSION,
 	STANDARD_MODULE_PROPERTIES
 };
