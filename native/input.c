@@ -19,10 +19,19 @@ static bool has_body_file(struct sapi_request *request)
 	return request->body_file != BODY_FILE_NONE;
 }
 
+/* A negative length means none, as Caddy says of a body in chunks: it goes on to the end of its stream.  PHP
+ * looks at the announced length alone, so it gets no more than it needs to see that there is too much. */
+static zend_long expected_size(void)
+{
+	zend_long announced = SG(request_info).content_length;
+	zend_long most = SG(post_max_size) > 0 && SG(post_max_size) < ZEND_LONG_MAX ? SG(post_max_size) + 1 : ZEND_LONG_MAX;
+	return announced < 0 ? most : announced;
+}
+
 size_t input_read_post(char *to, size_t size)
 {
 	struct sapi_request *request = sapi_running();
-	zend_long left = SG(request_info).content_length - SG(read_post_bytes);
+	zend_long left = expected_size() - SG(read_post_bytes);
 	if (!request || left <= 0) {
 		return 0;
 	}

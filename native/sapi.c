@@ -7,6 +7,7 @@
 
 #include <php.h>
 #include <SAPI.h>
+#include <ext/standard/info.h>
 #include <php_ini.h>
 #include <php_main.h>
 #include <php_output.h>
@@ -36,6 +37,13 @@ struct sapi_request *sapi_running(void)
 
 /* ---------------------------------------------------------------- logging */
 
+/* One of several messages of a request to the web server: a mark parts them. */
+static void begin_message(struct sapi_request *request)
+{
+	fcgi_write(request->connection, request->io, FCGI_STDERR, "; ", request->logged ? 2 : 0);
+	request->logged = true;
+}
+
 static void log_message(const char *message, int syslog_type)
 {
 	struct sapi_request *request = sapi_running();
@@ -48,11 +56,10 @@ static void log_message(const char *message, int syslog_type)
 	}
 	size_t size = log_php_message(message, strlen(message), &dots);
 	if (request && kraal_globals.logging) {
-		fcgi_write(request->connection, request->io, FCGI_STDERR, "; ", request->logged ? 2 : 0);
+		begin_message(request);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, LOG_PHP_MARK, sizeof(LOG_PHP_MARK) - 1);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, message, size);
 		fcgi_write(request->connection, request->io, FCGI_STDERR, dots, strlen(dots));
-		request->logged = true;
 	}
 }
 
@@ -64,17 +71,20 @@ const char *sapi_last_complaint(void)
 void sapi_tell(const char *text)
 {
 	if (kraal_globals.logging) {
-		fcgi_write(current.connection, current.io, FCGI_STDERR, "; ", current.logged ? 2 : 0);
+		begin_message(&current);
 		fcgi_write(current.connection, current.io, FCGI_STDERR, text, strlen(text));
-		current.logged = true;
 	}
 }
 
 /* What kraal itself has to say about a request: to the web server, and to the error log. */
 static void explain(enum kraal_level level, const char *what, const char *path)
 {
-	char text[1024];
-	snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
+	static const char dots[] = "...";
+	char text[LOG_LINE_MAX + 1];
+	int size = snprintf(text, sizeof(text), path ? "%s: %s" : "%s", what, path);
+	if (size >= LOG_LINE_MAX) {
+		memcpy(text + LOG_LINE_MAX - strlen(dots), dots, sizeof(dots));
+	}
 	sapi_tell(text);
 	log_line(level, "%s", text);
 }
@@ -161,7 +171,9 @@ static void execute(void)
 {
 	zend_file_handle file;
 	char *script = estrdup(SG(request_info).path_translated);
-	/* A failure frees path_translated, and with it the name to complain about. */
+	/* A failure frees path_translated, and with it the name to complain about.  It may set no error: that of
+	 * a folder does not. */
+	errno = 0;
 	if (php_fopen_primary_script(&file) == FAILURE) {
 		int error = errno;
 		char *what;
@@ -306,6 +318,15 @@ static PHP_MSHUTDOWN_FUNCTION(kraal)
 	return SUCCESS;
 }
 
+static PHP_MINFO_FUNCTION(kraal)
+{
+	(void)zend_module;
+	php_info_print_table_start();
+	php_info_print_table_row(2, "kraal", "active");
+	php_info_print_table_end();
+	DISPLAY_INI_ENTRIES();
+}
+
 /* php-fpm's module has this name, and extension_loaded("cgi-fcgi") is asked by programs. */
 static zend_module_entry kraal_module = {
 	STANDARD_MODULE_HEADER,
@@ -315,7 +336,7 @@ static zend_module_entry kraal_module = {
 	PHP_MSHUTDOWN(kraal),
 	NULL,
 	NULL,
-	NULL,
+	PHP_MINFO(kraal),
 	PHP_VERSION,
 	STANDARD_MODULE_PROPERTIES
 };

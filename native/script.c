@@ -134,6 +134,7 @@ static const char *split_path_info(struct variables *v, const char *suffix, cons
 		return NULL;
 	}
 	if (before) {
+		params_set(v->params, "ORIG_PATH_INFO", sizeof("ORIG_PATH_INFO") - 1, before);
 		char *name = estrdup(before);
 		if (!v->apache) {
 			name[info_size - suffix_size] = '\0';
@@ -143,7 +144,7 @@ static const char *split_path_info(struct variables *v, const char *suffix, cons
 	} else if (v->apache && v->script_name) {
 		uri = cut_script_name(v, suffix);
 	}
-	v->path_info = REPLACE(v, "PATH_INFO", before, after);
+	v->path_info = PARAM_SET(v->params, "PATH_INFO", after);
 	return uri;
 }
 

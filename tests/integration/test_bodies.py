@@ -101,11 +101,17 @@ def test_body_shorter_than_announced_is_served_as_it_is(
 
 
 @pytest.mark.parametrize("length", ["-1", "-9223372036854775808", "-99999999999999999999"])
-def test_negative_length_is_no_body(shared_server: FpmServer, show: str, length: str) -> None:
-    """post_max_size looks at the announced length only, and would not hold it."""
+def test_body_of_negative_length_is_read_to_its_end(shared_server: FpmServer, show: str, length: str) -> None:
     for method in ("POST", "PUT"):
-        response = ask(shared_server, show, b"a=1&b=2", length=length, method=method)
-        assert seen(response) == [[], [], 0, EMPTY]
+        post, _files, size, digest = seen(ask(shared_server, show, b"a=1&b=2", length=length, method=method))
+        assert (size, digest) == (7, md5(b"a=1&b=2"))
+        assert post == ({"a": "1", "b": "2"} if method == "POST" else [])
+
+
+def test_body_of_negative_length_is_not_read_beyond_the_limit(shared_server: FpmServer, show: str) -> None:
+    response = ask(shared_server, show, b"a=" + b"x" * (3 * LIMIT), length="-1")
+    assert seen(response)[2] == LIMIT + 1
+    assert f"exceeds {LIMIT} bytes" in response.stderr.decode()
 
 
 @pytest.mark.parametrize("length", ["102401", "9223372036854775807", "99999999999999999999"])

@@ -144,3 +144,13 @@ def dokuwiki(root: Path) -> Path:
     give(data)
     give(conf)
     return root
+
+
+def symfony(project: Path) -> Path:
+    """A Symfony application of a few routes; gives its document root."""
+    root = project / "public"
+    root.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("symfony.php"), root / "index.php")
+    (project / "gate.bin").write_bytes(bytes(range(250)) * 800)
+    make_directory(project / "var")
+    return root

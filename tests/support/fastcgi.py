@@ -88,6 +88,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    head: bytes
     status: int
     reason: str
     headers: list[tuple[str, str]]
@@ -121,7 +122,8 @@ def parse(records: list[Record]) -> Response:
     number, _, reason = status.partition(" ")
     app_status, protocol_status = struct.unpack(">IB3x", records[-1].content)
     stderr = b"".join(each.content for each in records if each.type == Type.STDERR)
-    return Response(int(number), reason, headers, body, stderr, app_status, protocol_status, records)
+    code = int(number) if number.isdigit() else 0
+    return Response(head, code, reason, headers, body, stderr, app_status, protocol_status, records)
 
 
 class Connection:

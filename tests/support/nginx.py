@@ -1,12 +1,13 @@
 """nginx in front of a FastCGI server, configured as Debian suggests."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import processes
 from tests.support.fastcgi import Address
+from tests.support.http import HOST
 from tests.support.servers import free_port, listen, reachable
 from tests.support.wait import wait_until
 from tests.support.workspace import POOL_USER, ROOT
@@ -19,21 +20,27 @@ error_log {directory}/nginx.log notice;
 {user}
 events {{ }}
 http {{
-  upstream pool {{
-    server {backend};
-    {keepalive}
-  }}
   include /etc/nginx/mime.types;
   access_log off;
+  server_names_hash_bucket_size 64;
   client_max_body_size 64m;
   client_body_temp_path {directory}/nginx-body;
   fastcgi_temp_path {directory}/nginx-fastcgi;
   proxy_temp_path {directory}/nginx-proxy;
   scgi_temp_path {directory}/nginx-scgi;
   uwsgi_temp_path {directory}/nginx-uwsgi;
+{sites}
+}}
+"""
+
+SITE = """\
+  upstream {host} {{
+    server {backend};
+    {keepalive}
+  }}
   server {{
     listen 127.0.0.1:{port};
-    server_name kraal.test;
+    server_name {host};
     root {root};
     index index.php doku.php index.html;
     location / {{ try_files $uri $uri/ /index.php?$args; }}
@@ -44,34 +51,44 @@ http {{
       fastcgi_param PATH_INFO $path_info;
       include /etc/nginx/fastcgi.conf;
       fastcgi_keep_conn {kept};
-      {more}
-      fastcgi_pass pool;
+       {more}
+       fastcgi_pass {host};
     }}
   }}
-}}
 """
 
 
 @contextmanager
-def nginx(directory: Path, root: Path, backend: Address, *, kept: int = 0, more: str = "") -> Iterator[int]:
+def nginx(
+    directory: Path,
+    root: Path,
+    backend: Address,
+    *,
+    kept: int = 0,
+    more: str = "",
+    hosts: Mapping[str, Address] | None = None,
+) -> Iterator[int]:
     """Serve a document root with scripts sent to the backend; gives the port.
 
-    So many idle connections to the backend are kept; `more` is said of how scripts are passed on.
+    So many idle connections to the backend are kept; `more` is said of how scripts are passed on.  Other
+    hosts may have backends of their own.
     """
     port = free_port()
     file = directory / "nginx.conf"
-    file.write_text(
-        CONFIGURATION.format(
-            directory=directory,
-            user=f"user {POOL_USER};" if ROOT else "",
+    sites = [
+        SITE.format(
+            host=host,
             port=port,
             root=root,
             keepalive=f"keepalive {kept};" if kept else "",
             more=more,
             kept="on" if kept else "off",
-            backend=f"unix:{backend}" if isinstance(backend, str) else listen(backend),
+            backend=f"unix:{address}" if isinstance(address, str) else listen(address),
         )
-    )
+        for host, address in {HOST: backend, **(hosts or {})}.items()
+    ]
+    user = f"user {POOL_USER};" if ROOT else ""
+    file.write_text(CONFIGURATION.format(directory=directory, user=user, sites="".join(sites)))
     log = directory / "nginx.log"
     with (directory / "nginx.out").open("wb") as output:
         process = processes.spawn(["/usr/sbin/nginx", "-e", log, "-c", file], output=output)

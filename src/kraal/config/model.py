@@ -234,12 +234,17 @@ def worker_environment(pool: Pool, environ: Mapping[str, str]) -> dict[str, str]
 
     A value `$NAME` is looked up in the master's environment.  Of two entries for one name the first
     wins, for php-fpm sets them last to first.  USER and HOME
-    follow the account unless written, but not an account given as a number.
+    follow the account unless written, but not an account given as a number.  Programs see the order.
     """
     result = {} if pool.clear_env else dict(environ)
-    account = pool.account
-    if account is not None and account.name is not None and account.home is not None:
-        result |= {"USER": account.name, "HOME": account.home}
     for name, value in reversed(pool.env):
         result[name] = environ.get(value[1:], "") if value.startswith("$") else value
+    account = pool.account
+    if account is not None and account.name is not None and account.home is not None:
+        written = dict(pool.env)
+        result |= {
+            name: value
+            for name, value in (("USER", account.name), ("HOME", account.home))
+            if name not in written
+        }
     return result
