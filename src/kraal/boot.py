@@ -16,6 +16,7 @@ class Descriptor(IntEnum):
     LISTENER = 4
     SCOREBOARD = 5
     ORDER = 6
+    POKE = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Order:
     log_limit: int = 1024
     log_buffering: bool = True
     quit_timeout: float = 0.0  # seconds; see stopping.py
+    drain_timeout: float | None = None  # None: as long as requests take
     control_timeout: float = 0.0
 
     def to_bytes(self) -> bytes:

@@ -65,9 +65,8 @@ class Manager:
         self._filled = False  # the first workers are nothing to speak of
         self._respawn: Timer | None = None
         self._ladder: tuple[stopping.Step, ...] | None = None
+        self._draining = False  # for a reload
         self._next_step: Timer | None = None
-        # Workers that leave new connections to others look again when this is written (see sharing.h).
-        self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # All workers write log lines into one socket; a datagram is a line, so they cannot mix.
         self._log_in, self._log_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -158,7 +157,7 @@ class Manager:
                 self._scoreboard,
                 slot,
                 log,
-                self._poke,
+                Descriptor.POKE,
                 self._pid,
                 pipes.unfinished,
             )
@@ -183,7 +182,7 @@ class Manager:
         failed = gone.code != Exit.OK and sizing.is_failed_start(age, self._scoreboard.requests(dead.slot))
         self._failed_starts = self._failed_starts + 1 if failed else 0
         self._php.vacate(self._scoreboard.memory, dead.slot)
-        os.eventfd_write(self._poke, 1)
+        os.eventfd_write(Descriptor.POKE, 1)
         level = _NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else _WARNING
         if self._ladder is not None:
             level = _DEBUG
@@ -196,6 +195,8 @@ class Manager:
             for kind, _payload in self._channel.receive():
                 if kind == Kind.QUIT:
                     self._quit()
+                elif kind == Kind.DRAIN:
+                    self._drain()
                 elif kind == Kind.TERMINATE:
                     self._terminate()
                 elif kind == Kind.SPEAK:
@@ -207,11 +208,19 @@ class Manager:
             self._loop.unwatch(self._channel.fileno())
             self._quit()
 
-    def _quit(self) -> None:
+    def _drain(self) -> None:
         if self._ladder is None:
+            self._draining = True
+            self._climb(stopping.drain_ladder(self._order.drain_timeout))
+
+    def _quit(self) -> None:
+        # Draining may have no end; a stop has.
+        if self._ladder is None or self._draining:
+            self._draining = False
             self._climb(stopping.quit_ladder(self._order.quit_timeout))
 
     def _terminate(self) -> None:
+        self._draining = False
         self._climb(stopping.terminate_ladder(self._order.control_timeout))
 
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
@@ -309,7 +318,7 @@ def main() -> int:
     channel = Channel(Descriptor.CHANNEL)
     with os.fdopen(Descriptor.ORDER, "rb") as file:
         order = Order.from_bytes(file.read())
-    for fd in (Descriptor.CHANNEL, Descriptor.LISTENER, Descriptor.SCOREBOARD):
+    for fd in (Descriptor.CHANNEL, Descriptor.LISTENER, Descriptor.SCOREBOARD, Descriptor.POKE):
         os.set_inheritable(fd, False)
     setproctitle(f"kraal: pool {order.pool} (manager)")
     # Now, because a root folder of the pool's own need not have it.

@@ -34,9 +34,10 @@ def dead_end(directory: Path) -> Iterator[tuple[Channel, list[int]]]:
     listener = socket.socket(socket.AF_UNIX)
     board = memory.create("kraal-test", scoreboard.size_for(1))
     order = memory.create_filled("kraal-test", ORDER.to_bytes())
-    yield ours, [theirs.fileno(), listener.fileno(), board, order]
-    os.close(board)
-    os.close(order)
+    poke = os.eventfd(0)
+    yield ours, [theirs.fileno(), listener.fileno(), board, order, poke]
+    for fd in (board, order, poke):
+        os.close(fd)
     listener.close()
     theirs.close()
     ours.close()

@@ -6,6 +6,7 @@ The name is that of the test function, or that of one case of it, as pytest prin
 
 _PARAMS = "php-fpm decodes every PARAMS record by itself: a pair must not go over its end"
 _NO_SYSTEMD = "php-fpm does not take sockets from systemd"
+_STOPS = "php-fpm ends what runs, unless process_control_timeout is set, and serves nobody until it is gone"
 _PINNED = "php-fpm's worker belongs to its connection until that is closed"
 
 PHP_FPM_DIFFERS: dict[str, str] = {
@@ -27,6 +28,9 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_value_that_the_web_server_sent_is_undone_for_the_next_request": "in php-fpm it stays in the worker",
     "test_web_server_cannot_override_an_admin_value_of_the_pool": "with php-fpm it can",
     "test_every_request_of_a_crowd_is_counted[php-fpm-kept connections]": "php-fpm counts their ends, too",
+    "test_running_request_is_finished_while_others_see_the_new_configuration": _STOPS,
+    "test_owner_and_mode_of_a_socket_follow_the_configuration": "php-fpm leaves them as they are",
+    "test_socket_file_that_somebody_removed_is_there_again": "php-fpm listens where nobody can connect",
     "test_nothing_that_a_pool_says_can_be_taken_for_another_line": "php-fpm writes what it reads",
 }
 
@@ -38,6 +42,7 @@ KRAAL_ONLY: dict[str, str] = {
     "test_the_master_never_loads_php": "php-fpm is PHP",
     "test_workers_do_not_wait_for_the_log": "php-fpm's workers wait when their pipe is full",
     "test_lines_that_nobody_can_keep_are_counted": "php-fpm's workers wait when their pipe is full",
+    "test_pid_file_moves_with_the_configuration": "php-fpm leaves the old one behind",
     "test_networks_are_allowed_as_well": "php-fpm knows addresses only",
     "test_systemd_passes_sockets_by_address": _NO_SYSTEMD,
     "test_systemd_passes_sockets_by_name": _NO_SYSTEMD,
