@@ -192,17 +192,23 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 	return true;
 }
 
-void connections_give_idle(void)
+static bool is_idle(const struct fcgi_connection *connection)
+{
+	return connection->state == FCGI_WAIT_BEGIN && !connection->head_size;
+}
+
+bool connections_give_idle(void)
 {
 	for (size_t i = count; i-- > 0;) {
 		struct fcgi_connection *connection = table[i];
-		if (connection->state == FCGI_WAIT_BEGIN && !connection->head_size) {
+		if (is_idle(connection)) {
 			if (!give(connection, NULL, 0)) {
-				return;
+				return handoff_is_over();
 			}
 			drop(connection);
 		}
 	}
+	return true;
 }
 
 void connections_settle(struct fcgi_connection *connection)

@@ -31,8 +31,8 @@ struct fcgi_connection *connections_take(struct fcgi_io *io);
  * io.  Returns false if nobody can take it; else it is dead, and to be settled. */
 bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io);
 
-/* Give away all that wait for a request. */
-void connections_give_idle(void);
+/* Give away all that wait for a request.  Returns false if there is no room for some of them now. */
+bool connections_give_idle(void);
 
 /* Keep a connection for what comes next, or close it if it is dead. */
 void connections_settle(struct fcgi_connection *connection);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "handoff.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@ union one_descriptor {
 };
 
 static const struct kraal_worker *worker;
+static bool over;
 
 void handoff_open(const struct kraal_worker *settings)
 {
@@ -34,7 +36,16 @@ bool handoff_give(int fd, bool served, const void *bytes, size_t size)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(worker->handoff_give, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+	if (sendmsg(worker->handoff_give, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+		return true;
+	}
+	over = over || errno == EPIPE;
+	return false;
+}
+
+bool handoff_is_over(void)
+{
+	return over;
 }
 
 bool handoff_take(struct handed *handed, void *to)
@@ -44,6 +55,7 @@ bool handoff_take(struct handed *handed, void *to)
 	union one_descriptor control;
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t size = recvmsg(worker->handoff_take, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	over = over || size == 0;
 	struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
 	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||

@@ -29,4 +29,7 @@ bool handoff_give(int fd, bool served, const void *bytes, size_t size);
 /* Take a connection, if one waits.  Its bytes go to `to`, which has room for FCGI_INPUT_SIZE. */
 bool handoff_take(struct handed *handed, void *to);
 
+/* Whether the pair was seen to be shut down: nothing will come or go any more. */
+bool handoff_is_over(void);
+
 #endif

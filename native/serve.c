@@ -28,6 +28,9 @@
 
 /* Whoever waited so long for an event had nothing to do. */
 #define REST_NS 100000
+/* Where connections are given away there may be no room; others make some. */
+#define GIVE_AGAIN_MS 5
+
 /* A client that has connected is about to send: so long is waited for it before the next is let in. */
 #define FIRST_BYTES_MS 5
 
@@ -68,7 +71,9 @@ static bool listen_if(const struct kraal_worker *worker, bool wanted)
 	if (wanted && !listening) {
 		/* Exclusive: one new connection wakes one worker, not all of the pool. */
 		listening = watch(worker->listener, &listener_mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
-		watch(worker->handoff_take, &offer_mark, EPOLLIN | EPOLLEXCLUSIVE);
+		if (!handoff_is_over()) {
+			watch(worker->handoff_take, &offer_mark, EPOLLIN | EPOLLEXCLUSIVE);
+		}
 	} else if (!wanted && listening) {
 		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->listener, NULL);
 		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
@@ -244,13 +249,13 @@ static enum step drain(const struct kraal_worker *worker)
 	sharing_hold(true);
 	/* The kernel may have woken this worker for a connection that it will not take. */
 	sharing_poke();
-	connections_give_idle();
-	while (connections_owed() && clock_seconds() < deadline) {
-		enum step step = wait_and_serve(worker, 1000);
+	bool given = connections_give_idle();
+	while ((connections_owed() || !given) && clock_seconds() < deadline) {
+		enum step step = wait_and_serve(worker, given ? 1000 : GIVE_AGAIN_MS);
 		if (step != STEP_DONE) {
 			return step;
 		}
-		connections_give_idle();
+		given = connections_give_idle();
 	}
 	return serve_last();
 }
@@ -270,10 +275,13 @@ static void update_sharing(void)
 }
 
 /* Serve what another worker gave away. */
-static enum step turn_to_offer(void)
+static enum step turn_to_offer(const struct kraal_worker *worker)
 {
 	struct fcgi_connection *connection = connections_take(&io);
 	offered = false;
+	if (handoff_is_over()) {
+		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
+	}
 	if (!connection) {
 		return STEP_DONE;
 	}
@@ -314,7 +322,7 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 		knocked = offered = false;
 	}
 	if (offered) {
-		return turn_to_offer();
+		return turn_to_offer(worker);
 	}
 	if (knocked) {
 		return turn_to_listener(worker, lost);

@@ -19,6 +19,10 @@ class Descriptor(IntEnum):
     SCOREBOARD = 5
     ORDER = 6
     SAID = 7  # a file for what PHP says while it starts
+    # What the workers of all generations of a pool share; see native/sharing.h and native/handoff.h.
+    POKE = 8
+    GIVE = 9
+    TAKE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,7 @@ class Order:
     log_limit: int = 1024
     log_buffering: bool = True
     quit_timeout: float = 0.0  # seconds; see stopping.py
+    drain_timeout: float | None = None  # None: as long as requests take
     control_timeout: float = 0.0
 
     @property

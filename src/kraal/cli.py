@@ -4,24 +4,28 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from kraal import php
+from kraal import php, succession
 from kraal.boot import Php
 from kraal.config.dump import lines
-from kraal.config.load import load
 from kraal.config.model import Config
 from kraal.config.problems import ConfigErrors
-from kraal.errors import Error, Exit, UsageError
+from kraal.errors import Error, Exit, StartError, UsageError
+from kraal.estate import Estate, Inheritance, Task
+from kraal.given import configuration, php_settings
 from kraal.logs.error import ErrorLog
+from kraal.managers import Setting
 from kraal.options import Options, parse
 from kraal.unix import daemon, inherited, privileges, process
-from kraal.variables import Variables, config_file
 
 USAGE = """\
 Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <file>]
        {pad} [-d foo[=bar]] [-y <file>] [-D] [-F [-O]]
        {prog} serve [<dir>] [--port <number>]     (serve a folder over HTTP; see {prog} serve --help)
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
+       {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
 
   -y, --fpm-config <file>
                    Read the configuration from this file (default: {config}).
@@ -51,22 +55,6 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
 """
 
 
-def php_settings(options: Options) -> Php:
-    """How PHP is to be started: the command line first, then the environment, then php-fpm's places."""
-    folder = next((path for path in php.INI_FOLDERS if os.path.isdir(path)), None)
-    scan = os.environ.get("PHP_INI_SCAN_DIR", f"{folder}/conf.d" if folder else None)
-    # PHP takes a folder that it is given for a wish to read php.ini, even with -n.
-    default = None if options.ini_ignore else os.environ.get("PHPRC") or folder
-    return Php(
-        ini_path=options.ini or default,
-        ini_scan_dir=scan,
-        ini_ignore=options.ini_ignore,
-        defines=options.defines,
-        executable=os.path.abspath(sys.argv[0]),
-        extended_info=options.extended_info,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.  Returns its exit code; errors are told in one line, without a traceback."""
     process.open_standard_streams()
@@ -90,13 +78,21 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.reference import main as directives
 
             return directives(arguments[1:])
+        case ["reload"]:
+            from kraal.reload import main as reload
+
+            return reload(arguments[1:])
         case _:
             return _like_php_fpm(arguments)
 
 
 def _like_php_fpm(arguments: Sequence[str]) -> int:
     log = ErrorLog()
+    if (task := succession.task()) is not None:
+        return _succeed(task, arguments, log)
     try:
+        if (left := succession.inheritance()) is not None:
+            return _inherit(left, parse(arguments), log)
         return _run(parse(arguments), log)
     except UsageError as error:
         print(f"{_usage()}\n{error}", file=sys.stderr)
@@ -126,18 +122,7 @@ def _run(options: Options, log: ErrorLog) -> int:
     settings = php_settings(options)
     if options.show:
         return _show(options.show, settings)
-    variables = Variables(os.environ, settings)
-    config = load(
-        config_file(options.config, options.prefix, variables),
-        prefix=options.prefix,
-        environ=os.environ,
-        as_root=os.geteuid() == 0,
-        allow_root=options.allow_root,
-        testing=options.tests > 0,
-        variables=variables,
-        pid=options.pid,
-        daemonize=options.daemonize,
-    )
+    config = configuration(options, settings)
     run = _test if options.tests else _serve
     return run(config, options, settings, log)
 
@@ -183,29 +168,80 @@ def _warn(config: Config, log: ErrorLog) -> None:
 
 
 def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> int:
-    from kraal.master import Master, Setting
+    from kraal.master import Master
 
-    global_ = config.global_
-    log.level = global_.log_level
-    log.limit(global_.log_limit, buffering=global_.log_buffering)
-    _open_log(config, options, log)
+    _set_up_log(config, options, log)
     _warn(config, log)
     process.keep_descriptors()
     # Before our process id changes: systemd names the process that its sockets are for.
     passed = inherited.passed(os.environ, os.getpid())
-    waiter = daemon.start() if global_.daemonize else None
-    setting = Setting(
-        php=settings,
-        environ=inherited.without(os.environ),
-        as_root=os.geteuid() == 0,
-        passed=passed,
-    )
+    waiter = daemon.start() if config.global_.daemonize else None
     _limit(config)
-    _title(config)
-
+    _title("master process", config)
     log.echo = _on_stderr(config, options)
-    Master(config, setting, log, waiter.succeed if waiter else lambda: None).run()
+    Master(config, _setting(settings, passed), log, waiter.succeed if waiter else lambda: None).run()
     return Exit.OK
+
+
+def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
+    """Be the successor of a running master: its log is the one to tell of a failure."""
+    # Not needed here; but what cannot be imported must not be found out when there is no way back.
+    from kraal import master  # noqa: F401
+    from kraal.successor import Successor
+
+    os.dup2(task.stderr, 2)
+    process.keep_descriptors()
+    try:
+        options = parse(arguments)
+        settings = php_settings(options)
+        config = _as_before(task.estate, configuration(options, settings))
+        _set_up_log(config, options, log)
+        log.echo = _on_stderr(config, options)
+        _warn(config, log)
+        _limit(config)
+        _title("new master process", config)
+        Successor(config, _setting(settings), log, task).run()
+    except ConfigErrors as error:
+        return succession.fail(task, [str(problem) for problem in error.errors])
+    except Error as error:
+        return succession.fail(task, [str(error)])
+    return Exit.OK
+
+
+def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
+    """Be the master that was here before."""
+    from kraal.master import Master
+
+    process.keep_descriptors()
+    config = succession.configuration(left)
+    log.echo = _on_stderr(config, options)
+    try:
+        _set_up_log(config, options, log)
+    except StartError as error:
+        # The successor could open it: that was a moment ago, and what serves is to go on.
+        log.error(str(error))
+    _title("master process", config)
+    with suppress(Error, OSError):
+        _limit(config)
+    Master(config, _setting(php_settings(options)), log, lambda: None).run(left)
+    return Exit.OK
+
+
+def _as_before(estate: Estate, config: Config) -> Config:
+    """In the background or not, a master stays where it is."""
+    return replace(config, global_=replace(config.global_, daemonize=estate.daemonized))
+
+
+def _setting(settings: Php, passed: tuple[inherited.Passed, ...] = ()) -> Setting:
+    environ = inherited.without(os.environ)
+    return Setting(php=settings, environ=environ, as_root=os.geteuid() == 0, passed=passed)
+
+
+def _set_up_log(config: Config, options: Options, log: ErrorLog) -> None:
+    global_ = config.global_
+    log.level = global_.log_level
+    log.limit(global_.log_limit, buffering=global_.log_buffering)
+    _open_log(config, options, log)
 
 
 def _limit(config: Config) -> None:
@@ -217,7 +253,7 @@ def _limit(config: Config) -> None:
         privileges.set_priority(config.global_.process_priority)
 
 
-def _title(config: Config) -> None:
+def _title(what: str, config: Config) -> None:
     from setproctitle import setproctitle
 
-    setproctitle(f"kraal: master process ({config.file})")
+    setproctitle(f"kraal: {what} ({config.file})")

@@ -10,8 +10,8 @@ from kraal.unix.channel import Channel, Kind
 from kraal.unix.loop import Loop, Timer
 from kraal.unix.process import Pid
 
-# A manager that does not answer has other troubles.
-_PATIENCE = 0.25
+# In seconds.  A manager that does not answer has other troubles.
+PATIENCE = 0.25
 
 
 class Hearing:
@@ -23,12 +23,17 @@ class Hearing:
         self._then: Callable[[], None] | None = None
         self._timer: Timer | None = None
 
-    def hold(self, managers: Iterable[tuple[Pid, Channel]], then: Callable[[], None]) -> None:
+    def hold(
+        self,
+        managers: Iterable[tuple[Pid, Channel]],
+        then: Callable[[], None],
+        patience: float = PATIENCE,
+    ) -> None:
         """Ask these managers to pass on what they have; when all did, or after a while, call `then`."""
         self._close()
         self._then = then
         self._awaited = {pid for pid, channel in managers if channel.offer(Kind.SPEAK)}
-        self._timer = self._loop.call_later(_PATIENCE, self._close)
+        self._timer = self._loop.call_later(patience, self._close)
         self._check()
 
     def heard(self, pid: Pid) -> None:

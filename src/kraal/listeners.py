@@ -6,16 +6,29 @@ How a socket is opened is in `unix.listener`, what was passed to us in `unix.inh
 import grp
 import os
 import pwd
+import select
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kraal.config.address import TcpAddress, UnixAddress
 from kraal.config.model import Pool
 from kraal.errors import StartError
+from kraal.estate import Socket
 from kraal.logs.error import ErrorLog
+from kraal.unix import handoff
 from kraal.unix.acl import Acl
-from kraal.unix.inherited import Inherited, Passed, adopt
-from kraal.unix.listener import Listener, Ownership, OwnershipError, Place, open_tcp, open_unix, resolve
+from kraal.unix.inherited import Giver, Inherited, Passed, adopt
+from kraal.unix.listener import (
+    Listener,
+    Ownership,
+    OwnershipError,
+    Place,
+    adjust,
+    open_tcp,
+    open_unix,
+    resolve,
+)
 
 _FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
 
@@ -28,9 +41,9 @@ class Listeners:
         self._open: dict[str, Listener] = {}
         self._inherited: list[Inherited] = []
 
-    def fileno(self, pool: str) -> int:
-        """The descriptor of a pool's socket."""
-        return self._open[pool].socket.fileno()
+    def descriptors(self, pool: str) -> tuple[int, ...]:
+        """Of a pool's socket, and of what its workers share."""
+        return self._open[pool].socket.fileno(), *self._open[pool].shared
 
     def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = ()) -> None:
         """Have a socket for each pool, and close what was passed for none.  Raises StartError."""
@@ -42,6 +55,10 @@ class Listeners:
             if pool.name not in self._open:
                 self._open[pool.name] = self._listen(pool)
         self._close_unwanted()
+        for name, listener in self._open.items():
+            if not listener.shared:
+                poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                self._open[name] = replace(listener, shared=(poke, *handoff.open_pair()))
 
     def close(self) -> None:
         """Close all, and remove the files of those that are ours."""
@@ -49,6 +66,50 @@ class Listeners:
             listener.close()
         self._open.clear()
         self._inherited.clear()
+
+    # ------------------------------------------------------------ from master to master
+
+    def inherit(self, sockets: Iterable[Socket]) -> None:
+        """Have what the running master has; what `open` finds no use for stays its own."""
+        for each in sockets:
+            listener = _listener(each)
+            if each.ours and listener.is_lost:
+                # Nobody can connect to it any more; the pool gets another.
+                replace(listener, ours=False).close()
+                continue
+            # Whatever becomes of us, the file is not ours to remove.
+            # systemd's are for the pool of their name, wherever they listen.
+            name = None if each.ours else each.pool
+            found = Inherited(replace(listener, ours=False), Giver.MASTER, name)
+            self._inherited.append(found)
+            self._log.notice(f"using inherited socket {found}")
+
+    def restore(self, sockets: Iterable[Socket]) -> None:
+        """Own what the master before us, in this process, owned."""
+        self._open |= {each.pool: _listener(each) for each in sockets}
+
+    def sockets(self) -> tuple[Socket, ...]:
+        """All that is open, to be passed on."""
+        return tuple(
+            Socket(
+                pool=pool,
+                fd=each.socket.fileno(),
+                shared=each.shared,
+                key=each.key,
+                ours=each.ours,
+                identity=each.identity,
+            )
+            for pool, each in self._open.items()
+        )
+
+    def adjust(self, pools: Iterable[Pool]) -> None:
+        """Give sockets that are in use the owner, mode and backlog that the configuration says now."""
+        for pool in pools:
+            ownership = self._ownership(pool) if isinstance(pool.address, UnixAddress) else None
+            try:
+                adjust(self._open[pool.name], pool.listen_backlog, ownership)
+            except StartError as error:
+                self._log.error(f"[pool {pool.name}] {error}")
 
     # ------------------------------------------------------------ inherited
 
@@ -86,7 +147,8 @@ class Listeners:
 
     def _close_unwanted(self) -> None:
         for each in self._inherited:
-            self._log.notice(f"inherited socket {each} is wanted by no pool, it is closed")
+            if each.giver is not Giver.MASTER:
+                self._log.notice(f"inherited socket {each} is wanted by no pool, it is closed")
             each.listener.close()
         self._inherited.clear()
 
@@ -107,6 +169,8 @@ class Listeners:
     def _listen(self, pool: Pool) -> Listener:
         address = pool.address
         if self._inherited and (found := self._take_first(self._keys(pool))):
+            if isinstance(address, UnixAddress):
+                self._ownership(pool)  # complains while there is a way back
             return found
         if isinstance(address, UnixAddress):
             return self._open_unix(pool, address)
@@ -126,9 +190,8 @@ class Listeners:
 
     def _open_unix(self, pool: Pool, address: UnixAddress) -> Listener:
         self._refuse_second(pool, address.path)
-        ownership = Ownership(pool.socket_uid, pool.socket_gid, pool.socket_mode, self._acl(pool))
         try:
-            return open_unix(address.path, pool.listen_backlog, ownership)
+            return open_unix(address.path, pool.listen_backlog, self._ownership(pool))
         except OwnershipError as error:
             raise StartError(f"[pool {pool.name}] {error}") from error
 
@@ -160,6 +223,9 @@ class Listeners:
 
     # ------------------------------------------------------------ access control lists
 
+    def _ownership(self, pool: Pool) -> Ownership:
+        return Ownership(pool.socket_uid, pool.socket_gid, pool.socket_mode, self._acl(pool))
+
     def _acl(self, pool: Pool) -> Acl:
         users = tuple(_uid(name, pool) for name in pool.acl_users)
         groups = tuple(_gid(name, pool) for name in pool.acl_groups)
@@ -169,6 +235,33 @@ class Listeners:
                 if value:
                     self._log.warning(f"[pool {pool.name}] ACL set, {name} = '{value}' is ignored")
         return acl
+
+
+def _listener(each: Socket) -> Listener:
+    opened = socket.socket(fileno=each.fd)
+    opened.set_inheritable(False)
+    return Listener(opened, each.key, each.ours, each.identity, each.shared)
+
+
+class Retired:
+    """A socket that the configuration does not name any more."""
+
+    def __init__(self, each: Socket) -> None:
+        self.pool = each.pool
+        self._listener = _listener(each)
+        # From here on nobody can connect to a socket file; whoever has is still answered.
+        if each.ours:
+            self._listener.remove_file()
+
+    def has_waiting(self) -> bool:
+        """Whether connections wait to be accepted."""
+        poll = select.poll()
+        poll.register(self._listener.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Let go; workers that have it hold it until they leave."""
+        replace(self._listener, ours=False).close()
 
 
 def _uid(name: str, pool: Pool) -> int:

@@ -53,6 +53,7 @@ def order_for(
         log_limit=global_.log_limit,
         log_buffering=global_.log_buffering,
         quit_timeout=quit_timeout(global_),
+        drain_timeout=drain_timeout(global_),
         control_timeout=timeout,
     )
 
@@ -62,6 +63,13 @@ def quit_timeout(global_: Global) -> float:
     if "process_control_timeout" in global_.written:
         return float(global_.process_control_timeout)
     return stopping.DEFAULT_QUIT_TIMEOUT
+
+
+def drain_timeout(global_: Global) -> float | None:
+    """How long a reload gives to what the old workers run.  None: nobody waits for them, so no limit."""
+    if "process_control_timeout" in global_.written:
+        return float(global_.process_control_timeout)
+    return None
 
 
 def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...]) -> Privileges:

@@ -61,6 +61,7 @@ class Manager:
         self._failed_starts = 0
         self._respawn: Timer | None = None
         self._ladder: tuple[stopping.Step, ...] | None = None
+        self._draining = False  # for a reload
         self._next_step: Timer | None = None
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
@@ -72,9 +73,8 @@ class Manager:
                 partial(self._relay.log, Level.WARNING),
             ),
         )
-        # Workers that leave new connections to others look again when this is written (see sharing.h).
-        self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._handoff = Handoff()
+        self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
+        self._attending = False
 
     def run(self, null: int) -> None:
         """Serve until told to leave, and until the last worker has left.  `null` is /dev/null."""
@@ -126,8 +126,26 @@ class Manager:
         self._respawn = None
         self._fill()
 
+    @property
+    def _is_empty(self) -> bool:
+        """There is no worker, and none is about to come."""
+        return not self._crew and not self._wanted and self._ladder is None
+
+    def _attend(self) -> None:
+        """Without workers somebody has to see that those of an older generation give connections away."""
+        if self._is_empty and not self._attending:
+            self._loop.watch(self._handoff.fileno(), self._on_offer)
+        elif self._attending and not self._is_empty:
+            self._loop.unwatch(self._handoff.fileno())
+        self._attending = self._is_empty
+
+    def _on_offer(self) -> None:
+        self._wanted = 1
+        self._fill()
+
     def _watch_over(self) -> None:
         """Look again when there may be something to decide."""
+        self._attend()
         seen = self._crew.look(self._loop.now())
         # What is about to be started is not to be decided again.
         if not self._respawn and sizing.may_start(self._size, seen, self._state):
@@ -231,8 +249,6 @@ class Manager:
                 self._scoreboard,
                 slot,
                 log,
-                self._poke,
-                self._handoff.ends,
                 self._lookout.alarm,
                 self._pid,
                 pipes.unfinished,
@@ -247,7 +263,7 @@ class Manager:
             if dead:
                 self._bury(dead, gone)
         if self._ladder is None:
-            if not self._crew and not self._wanted and self._handoff.close_idle():
+            if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
             self._fill_later(sizing.respawn_delay(self._failed_starts))
         elif not self._crew:
@@ -259,7 +275,7 @@ class Manager:
         self._failed_starts = self._failed_starts + 1 if failed else 0
         self._timekeeper.remove(dead.pid)
         self._php.vacate(self._scoreboard.memory, dead.slot)
-        os.eventfd_write(self._poke, 1)
+        os.eventfd_write(Descriptor.POKE, 1)
         level = Level.NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else Level.WARNING
         end = f"exited {gone}"
         if dead.asked is Asked.SPARE:
@@ -277,8 +293,12 @@ class Manager:
     def _on_channel(self) -> None:
         try:
             for kind, _payload in self._channel.receive():
+                if kind in (Kind.QUIT, Kind.TERMINATE):
+                    self._handoff.end()
                 if kind == Kind.QUIT:
                     self._quit()
+                elif kind == Kind.DRAIN:
+                    self._drain()
                 elif kind == Kind.TERMINATE:
                     self._terminate()
                 elif kind == Kind.SPEAK:
@@ -289,18 +309,26 @@ class Manager:
             self._loop.unwatch(self._channel.fileno())
             self._quit()
 
-    def _quit(self) -> None:
+    def _drain(self) -> None:
         if self._ladder is None:
+            self._draining = True
+            self._climb(stopping.drain_ladder(self._order.drain_timeout))
+
+    def _quit(self) -> None:
+        # Draining may have no end; a stop has.
+        if self._ladder is None or self._draining:
+            self._draining = False
             self._climb(stopping.quit_ladder(self._order.quit_timeout))
 
     def _terminate(self) -> None:
+        self._draining = False
         self._climb(stopping.terminate_ladder(self._order.control_timeout))
 
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
         """Send the first signal of the ladder; come back with the rest if that did not do."""
         self._ladder = ladder
-        self._handoff.end()
         self._lookout.rest()
+        self._attend()
         if self._next_step:
             self._next_step.cancel()
         if not self._crew:
@@ -338,7 +366,7 @@ def main() -> int:
     channel = Channel(Descriptor.CHANNEL)
     with os.fdopen(Descriptor.ORDER, "rb") as file:
         order = Order.from_bytes(file.read())
-    for fd in (Descriptor.CHANNEL, Descriptor.LISTENER, Descriptor.SCOREBOARD):
+    for fd in set(Descriptor) - {Descriptor.ORDER, Descriptor.SAID}:
         os.set_inheritable(fd, False)
     setproctitle(f"kraal: pool {order.pool} (manager)")
     # Now, because a root folder of the pool's own need not have it.

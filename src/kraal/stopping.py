@@ -10,6 +10,8 @@ from dataclasses import dataclass
 # For a gentle stop with process_control_timeout unset: enough for requests that a person waits for.
 DEFAULT_QUIT_TIMEOUT = 30.0
 _KILL_AGAIN = 1.0
+# A worker that was told is not told again soon: signals cut PHP's sleep() short.
+_A_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,11 @@ class Step:
 
     signal: int
     patience: float
+
+
+def drain_ladder(timeout: float | None) -> tuple[Step, ...]:
+    """Finish what runs, for a reload: as a gentle stop, but without a time-out nobody is ended."""
+    return quit_ladder(timeout) if timeout is not None else (Step(signal.SIGQUIT, _A_DAY),)
 
 
 def quit_ladder(timeout: float) -> tuple[Step, ...]:

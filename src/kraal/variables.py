@@ -42,7 +42,7 @@ class Variables(Mapping[str, str]):
         if self._read is None:
             # In its place before it is whole: an ini file may refer to lines above.
             self._read = dict(_DEFAULTS)
-            for file in _ini_files(self._php):
+            for file in ini_files(self._php):
                 self._add(_text(file), file)
             self._add(phpini.entries(self._php.defines, ()), "-d")
         return self._read
@@ -60,7 +60,8 @@ class Variables(Mapping[str, str]):
                     continue
 
 
-def _ini_files(settings: Php) -> Iterator[str]:
+def ini_files(settings: Php) -> Iterator[str]:
+    """The files that PHP reads its settings from, in the order of reading."""
     if settings.ini_ignore:
         return
     path = settings.ini_path

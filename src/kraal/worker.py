@@ -31,8 +31,6 @@ class Place:
     scoreboard: Scoreboard
     slot: int
     log: int
-    poke: int
-    handoff: tuple[int, int]  # where kept connections are given to and taken from
     alarm: int
     manager: int  # its pid
     unfinished: mmap | None  # see capture.py
@@ -96,9 +94,9 @@ def _settings(place: Place) -> WorkerSettings:
     return WorkerSettings(
         manager=place.manager,
         listener=Descriptor.LISTENER,
-        poke=place.poke,
-        handoff_give=place.handoff[0],
-        handoff_take=place.handoff[1],
+        poke=Descriptor.POKE,
+        handoff_give=Descriptor.GIVE,
+        handoff_take=Descriptor.TAKE,
         alarm=place.alarm,
         log=place.log,
         slot=place.slot,

@@ -215,7 +215,8 @@ def test_systemd_s_own_tool_starts_the_server_on_the_first_connection(
     before = ["systemd-socket-activate", "-l", path, "--fdname=www"]
 
     with running(server_kind, directory, {}, before=before) as server:
-        wait_until(lambda: os.path.exists(path), at_most=10, what="systemd listens")
+        # The file alone is there before it listens.
+        server.wait_log(f"Listening on {path}")
         assert READY not in server.log()
         assert ping(path) == "pong"
         assert f'using inherited socket fd=3, "{path}"' in server.log()

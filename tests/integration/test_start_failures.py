@@ -35,8 +35,9 @@ def dead_end(directory: Path) -> Iterator[tuple[Channel, list[int]]]:
     board = memory.create("kraal-test", scoreboard.size_for(1))
     order = memory.create_filled("kraal-test", ORDER.to_bytes())
     said = memory.create_filled("kraal-test", b"")
-    yield ours, [theirs.fileno(), listener.fileno(), board, order, said]
-    for fd in (board, order, said):
+    shared = [os.eventfd(0), *(end.detach() for end in socket.socketpair())]
+    yield ours, [theirs.fileno(), listener.fileno(), board, order, said, *shared]
+    for fd in (board, order, said, *shared):
         os.close(fd)
     listener.close()
     theirs.close()

@@ -7,6 +7,7 @@ The name is that of the test function, or that of one case of it, as pytest prin
 _PARAMS = "php-fpm decodes every PARAMS record by itself: a pair must not go over its end"
 _NO_SYSTEMD = "php-fpm does not take sockets from systemd"
 _WAITS = "php-fpm waits for the rest until the web server leaves, though the body has ended"
+_STOPS = "php-fpm ends what runs, unless process_control_timeout is set, and serves nobody until it is gone"
 _PINNED = "php-fpm's worker belongs to its connection until that is closed"
 _TAKEN_ALONG = "php-fpm's worker takes its connection along"
 
@@ -34,6 +35,9 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_web_server_cannot_override_an_admin_value_of_the_pool": "with php-fpm it can",
     "test_sections_and_arrays_of_a_file_are_no_way_around": "php-fpm's worker crashes",
     "test_every_request_of_a_crowd_is_counted[php-fpm-kept connections]": "php-fpm counts their ends, too",
+    "test_running_request_is_finished_while_others_see_the_new_configuration": _STOPS,
+    "test_owner_and_mode_of_a_socket_follow_the_configuration": "php-fpm leaves them as they are",
+    "test_socket_file_that_somebody_removed_is_there_again": "php-fpm listens where nobody can connect",
     "test_nothing_that_a_pool_says_can_be_taken_for_another_line": "php-fpm writes what it reads",
 }
 
@@ -51,6 +55,7 @@ KRAAL_ONLY: dict[str, str] = {
     "test_the_master_never_loads_php": "php-fpm is PHP",
     "test_workers_do_not_wait_for_the_log": "php-fpm's workers wait when their pipe is full",
     "test_lines_that_nobody_can_keep_are_counted": "php-fpm's workers wait when their pipe is full",
+    "test_pid_file_moves_with_the_configuration": "php-fpm leaves the old one behind",
     "test_networks_are_allowed_as_well": "php-fpm knows addresses only",
     "test_systemd_passes_sockets_by_address": _NO_SYSTEMD,
     "test_systemd_passes_sockets_by_name": _NO_SYSTEMD,

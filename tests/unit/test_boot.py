@@ -56,6 +56,7 @@ orders = st.builds(
     log_level=st.integers(1, 5),
     log_limit=st.integers(512, 1 << 20),
     log_buffering=st.booleans(),
+    drain_timeout=st.none() | st.floats(min_value=0, max_value=1e6),
     quit_timeout=st.floats(min_value=0, allow_nan=False),
     control_timeout=st.floats(min_value=0, allow_nan=False),
 )
@@ -76,4 +77,4 @@ def test_order_is_as_unchangeable_after_its_journey_as_before(order: Order) -> N
 
 
 def test_descriptors_stand_in_a_row_from_three() -> None:
-    assert list(Descriptor) == [3, 4, 5, 6, 7]
+    assert list(Descriptor) == list(range(3, 11))

@@ -11,7 +11,8 @@ import pytest
 
 from kraal.config.model import LogLevel, Pool
 from kraal.errors import Place, StartError
-from kraal.listeners import Listeners
+from kraal.estate import Socket
+from kraal.listeners import Listeners, Retired
 from kraal.logs.error import ErrorLog
 from kraal.unix.inherited import Giver, Passed
 from tests.support.servers import free_port
@@ -58,7 +59,7 @@ class Scene:
         return str(caught.value)
 
     def where(self, pool: str) -> object:
-        with socket.socket(fileno=os.dup(self.listeners.fileno(pool))) as opened:
+        with socket.socket(fileno=os.dup(self.listeners.descriptors(pool)[0])) as opened:
             return opened.getsockname()
 
     def said(self, pattern: str) -> list[str]:
@@ -193,7 +194,7 @@ def test_socket_of_the_right_address_is_used(scene: Scene) -> None:
     passed = scene.passed(scene.parent())
     scene.listeners.open([scene.pool()], [passed])
 
-    assert scene.listeners.fileno("www") == passed.fd
+    assert scene.listeners.descriptors("www")[0] == passed.fd
     assert scene.log.lines == [f'NOTICE: using inherited socket fd={passed.fd}, "{scene.folder}/fpm.sock"']
     scene.listeners.close()
     assert os.listdir(scene.folder) == ["fpm.sock"]
@@ -203,7 +204,7 @@ def test_socket_of_the_right_name_is_used_wherever_it_listens(scene: Scene) -> N
     passed = scene.passed(scene.parent("other.sock"), "www")
     scene.listeners.open([scene.pool()], [passed])
 
-    assert scene.listeners.fileno("www") == passed.fd
+    assert scene.listeners.descriptors("www")[0] == passed.fd
     assert scene.said("of that name") == [
         f'NOTICE: [pool www] listens on "{scene.folder}/other.sock", the inherited socket of that name,'
         f" not on {scene.folder}/fpm.sock"
@@ -215,7 +216,7 @@ def test_of_two_sockets_of_a_name_the_one_of_the_right_address_is_used(scene: Sc
     second = scene.passed(scene.parent(), "www")
     scene.listeners.open([scene.pool()], [first, second])
 
-    assert scene.listeners.fileno("www") == second.fd
+    assert scene.listeners.descriptors("www")[0] == second.fd
     assert len(scene.said("wanted by no pool")) == 1
 
 
@@ -230,7 +231,7 @@ def test_name_that_no_pool_has_leaves_the_address(scene: Scene) -> None:
     passed = scene.passed(scene.parent(), "kraal.socket")
     scene.listeners.open([scene.pool()], [passed])
 
-    assert scene.listeners.fileno("www") == passed.fd
+    assert scene.listeners.descriptors("www")[0] == passed.fd
 
 
 def test_other_way_to_the_folder_is_the_same_address(scene: Scene) -> None:
@@ -238,7 +239,7 @@ def test_other_way_to_the_folder_is_the_same_address(scene: Scene) -> None:
     passed = scene.passed(scene.parent())
     scene.listeners.open([scene.pool(file="var/fpm.sock")], [passed])
 
-    assert scene.listeners.fileno("www") == passed.fd
+    assert scene.listeners.descriptors("www")[0] == passed.fd
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{}", "localhost:{}"])
@@ -246,7 +247,7 @@ def test_inherited_port_is_found_by_address_and_by_name(scene: Scene, address: s
     with socket.create_server(("127.0.0.1", 0)) as server:
         passed = scene.passed(server)
         scene.listeners.open([tcp(address.format(server.getsockname()[1]))], [passed])
-        assert scene.listeners.fileno("www") == passed.fd
+        assert scene.listeners.descriptors("www")[0] == passed.fd
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")])
@@ -256,7 +257,7 @@ def test_inherited_port_of_any_address_does_for_the_port_alone(
     with socket.create_server((host, 0), family=family) as server:
         passed = scene.passed(server)
         scene.listeners.open([tcp(str(server.getsockname()[1]))], [passed])
-        assert scene.listeners.fileno("www") == passed.fd
+        assert scene.listeners.descriptors("www")[0] == passed.fd
     assert scene.said("Failed") == []
 
 
@@ -282,3 +283,91 @@ def test_descriptor_that_is_no_socket_is_told(scene: Scene) -> None:
         text = f"inherited descriptor fd={file.fileno()} is no listening socket, it is ignored"
         assert scene.log.lines == [f"WARNING: {text}"]
         os.fstat(file.fileno())
+
+
+# ---------------------------------------------------------------- from master to master
+
+
+def handed(scene: Scene, *pools: Pool) -> tuple[Socket, ...]:
+    """What a successor is told of the sockets that a master has for these pools."""
+    scene.listeners.open(pools)
+    return tuple(
+        replace(each, fd=os.dup(each.fd), shared=tuple(os.dup(fd) for fd in each.shared))
+        for each in scene.listeners.sockets()
+    )
+
+
+def test_socket_of_an_address_that_stays_is_kept_and_its_file_is_not_removed(scene: Scene) -> None:
+    (old,) = handed(scene, scene.pool())
+    successor = Listeners(scene.log)
+    successor.inherit([old])
+    successor.open([scene.pool()])
+
+    assert successor.descriptors("www") == (old.fd, *old.shared)
+    assert scene.log.lines == [f'NOTICE: using inherited socket fd={old.fd}, "{scene.folder}/fpm.sock"']
+    successor.close()
+    assert os.listdir(scene.folder) == ["fpm.sock"]
+
+
+def test_successor_that_gives_up_removes_what_it_has_opened(scene: Scene) -> None:
+    old = handed(scene, scene.pool())
+    successor = Listeners(scene.log)
+    successor.inherit(old)
+    successor.open([scene.pool("new", "new.sock")])
+
+    assert sorted(os.listdir(scene.folder)) == ["fpm.sock", "new.sock"]
+    successor.close()
+    assert os.listdir(scene.folder) == ["fpm.sock"]
+
+
+def test_socket_whose_file_is_gone_is_opened_anew(scene: Scene) -> None:
+    (old,) = handed(scene, scene.pool())
+    os.unlink(old.key)
+    successor = Listeners(scene.log)
+    successor.inherit([old])
+    successor.open([scene.pool()])
+
+    assert os.listdir(scene.folder) == ["fpm.sock"]
+    successor.close()
+    assert os.listdir(scene.folder) == []
+
+
+def test_systemd_s_socket_stays_with_the_pool_of_its_name(scene: Scene) -> None:
+    (old,) = handed(scene, scene.pool(file="other.sock"))
+    successor = Listeners(scene.log)
+    successor.inherit([replace(old, ours=False)])
+    successor.open([scene.pool()])
+
+    assert successor.descriptors("www")[0] == old.fd
+    successor.close()
+
+
+def test_restored_sockets_are_owned_again(scene: Scene) -> None:
+    old = handed(scene, scene.pool())
+    heir = Listeners(scene.log)
+    heir.restore(old)
+
+    assert [each.key for each in heir.sockets()] == [f"{scene.folder}/fpm.sock"]
+    heir.close()
+    assert os.listdir(scene.folder) == []
+
+
+def test_mode_of_a_socket_in_use_is_changed(scene: Scene) -> None:
+    scene.listeners.open([scene.pool()])
+    scene.listeners.adjust([replace(scene.pool(), listen_mode="0604")])
+
+    assert os.stat(f"{scene.folder}/fpm.sock").st_mode & 0o777 == 0o604
+    assert scene.log.lines == []
+
+
+def test_retired_socket_has_no_file_and_still_tells_who_waits(scene: Scene) -> None:
+    (old,) = handed(scene, scene.pool())
+    with socket.socket(socket.AF_UNIX) as early:
+        early.connect(old.key)
+        retired = Retired(old)
+        assert os.listdir(scene.folder) == []
+        assert retired.has_waiting()
+        with socket.socket(fileno=os.dup(old.fd)) as listening:
+            listening.accept()[0].close()
+        assert not retired.has_waiting()
+    retired.close()

@@ -32,3 +32,10 @@ def test_worker_has_at_least_a_second_for_sigterm(timeout: float, patience: floa
 def test_duration_is_the_patience_of_all_steps() -> None:
     assert stopping.duration(stopping.quit_ladder(30.0)) == 32.0
     assert stopping.duration(()) == 0.0
+
+
+def test_reload_ends_nobody_without_a_time_out() -> None:
+    (step,) = stopping.drain_ladder(None)
+
+    assert step.signal == signal.SIGQUIT
+    assert stopping.drain_ladder(3.0) == stopping.quit_ladder(3.0)

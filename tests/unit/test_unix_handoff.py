@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from kraal.unix.handoff import Handoff
+from kraal.unix.handoff import Handoff, open_pair
 
 
 @pytest.fixture
 def handoff() -> Iterator[Handoff]:
-    handoff = Handoff()
+    handoff = Handoff(*open_pair())
     yield handoff
     # A manager has it for life.
     for end in (handoff._give, handoff._take):
@@ -28,13 +28,13 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def give(handoff: Handoff, connection: socket.socket, read: bytes = b"") -> None:
     """As a worker does."""
-    with socket.socket(fileno=os.dup(handoff.ends[0])) as end:
+    with handoff._give.dup() as end:
         socket.send_fds(end, [b"\1" + read], [connection.fileno()])
     connection.close()
 
 
 def taken(handoff: Handoff) -> bytes:
-    with socket.socket(fileno=os.dup(handoff.ends[1])) as end:
+    with handoff._take.dup() as end:
         content, fds, _flags, _address = socket.recv_fds(end, 100_000, 1)
     os.close(fds[0])
     return content

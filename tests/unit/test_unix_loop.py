@@ -318,3 +318,19 @@ def test_what_is_not_watched_any_more_has_no_room(loop: ClockedLoop) -> None:
         loop.unwatch(ours.fileno())
         loop.call_later(0, loop.stop)
         loop.run()
+
+
+def test_signals_that_a_callback_leaves_to_others_are_not_lost(loop: Loop) -> None:
+    seen: list[list[int]] = []
+
+    def give_up() -> None:
+        seen.append(list(loop.undelivered()))
+        loop.stop()
+
+    loop.on_signal(signal.SIGUSR1, give_up)
+    loop.on_signal(signal.SIGUSR2, lambda: None)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(os.getpid(), number)
+    loop.run()
+
+    assert seen == [[signal.SIGUSR2]]

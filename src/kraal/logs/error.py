@@ -58,6 +58,10 @@ class ErrorLog:
         if self._syslog:
             self._syslog.open()
 
+    def finish(self) -> None:
+        """End a line that is not ended: whoever writes next is another program."""
+        self._emit(self._writer.finish())
+
     # ------------------------------------------------------------ lines
 
     def write(self, level: LogLevel, text: str) -> None:

@@ -1,6 +1,7 @@
 """Access control lists of socket files: further users and groups that may connect."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kraal.errors import StartError
@@ -17,15 +18,25 @@ class Acl:
         return bool(self.users or self.groups)
 
 
-def grant(path: str, acl: Acl) -> None:
-    """Let them read and write, beside those whom the mode lets.  Raises StartError."""
+def revoke(path: str) -> None:
+    """Take back what was granted; the mode is to be set anew then."""
+    # Most files have no list, and some systems know of none.
+    with suppress(OSError):
+        os.removexattr(path, "system.posix_acl_access")
+
+
+def grant(path: str, acl: Acl, mode: int | None = None) -> None:
+    """Let them read and write, beside those whom the mode lets.  Raises StartError.
+
+    With a mode, all that was granted before is replaced, at once.
+    """
     try:
         # Only a master with such lists needs the library.
         import posix1e
     except ImportError as error:
         raise StartError(f"access control lists need the Python package pylibacl: {error}") from error
     try:
-        entries = posix1e.ACL(file=path)
+        entries = posix1e.ACL(file=path) if mode is None else posix1e.ACL(mode=mode)
     except OSError as error:
         raise _failure("read", path, error) from error
     # Named twice, somebody would make the list invalid.

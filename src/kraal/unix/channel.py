@@ -26,6 +26,7 @@ class Kind(IntEnum):
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written
+    DRAIN = 19  # master: others serve now: finish what runs, and leave
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,22 @@ from contextlib import suppress
 _LONGEST = 1 + (1 << 16)  # a mark, and what was read of the next request
 
 
+def open_pair() -> tuple[int, int]:
+    """Descriptors of a new pair: where connections are given, and where they are taken."""
+    give, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    return give.detach(), take.detach()
+
+
 class Handoff:
-    """Both ends, which every worker inherits."""
+    """A manager's view of the pair."""
 
-    def __init__(self) -> None:
-        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
-        self._give, self._take = socket.socketpair(socket.AF_UNIX, kind)
+    def __init__(self, give: int, take: int) -> None:
+        self._give = socket.socket(fileno=give)
+        self._take = socket.socket(fileno=take)
 
-    @property
-    def ends(self) -> tuple[int, int]:
-        """The descriptors where connections are given, and taken."""
-        return self._give.fileno(), self._take.fileno()
+    def fileno(self) -> int:
+        """Can be read when a connection waits to be taken."""
+        return self._take.fileno()
 
     def close_idle(self) -> bool:
         """No worker is there, and none is about to come: close the connections on which nothing was sent.
@@ -25,8 +30,8 @@ class Handoff:
         Returns whether some wait to be served.
         """
         waiting = []
-        with suppress(BlockingIOError):
-            while message := socket.recv_fds(self._take, _LONGEST, 1):
+        with suppress(OSError):
+            while (message := socket.recv_fds(self._take, _LONGEST, 1))[1]:
                 content, fds = message[:2]
                 connection = socket.socket(fileno=fds[0])
                 if len(content) > 1 or _has_sent(connection):
@@ -34,7 +39,8 @@ class Handoff:
                 else:
                     connection.close()
         for content, connection in waiting:
-            socket.send_fds(self._give, [content], [connection.fileno()])
+            with suppress(OSError):
+                socket.send_fds(self._give, [content], [connection.fileno()])
             connection.close()
         return bool(waiting)
 

@@ -18,7 +18,9 @@ _MAX_SETS = 256
 _MAX_SYSTEMD = 65536
 # Lazy, so that a path may have commas and equals signs in it.
 _ITEM = re.compile(r"(.+?)=(\d{1,7})(?:,|$)", re.DOTALL)
-_VARIABLES = re.compile(r"LISTEN_(?:PID|FDS|FDNAMES)|FPM_SOCKETS(?:_\d+)?")
+_VARIABLES = re.compile(
+    r"LISTEN_(?:PID|FDS|FDNAMES)|FPM_SOCKETS(?:_\d+)?|NOTIFY_SOCKET|KRAAL_(?:TASK|INHERITANCE)"
+)
 
 
 class Giver(Enum):
@@ -26,6 +28,7 @@ class Giver(Enum):
 
     SYSTEMD = auto()  # goes on listening when we leave; the file is not ours to remove
     FPM = auto()  # executed us in its place
+    MASTER = auto()  # goes on listening until we have taken over, or for good if we cannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def passed(environ: Mapping[str, str], pid: int) -> tuple[Passed, ...]:
 
 
 def without(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for those who do not get the sockets."""
+    """The environment for those whom neither the sockets nor systemd concern."""
     return {name: value for name, value in environ.items() if not _VARIABLES.fullmatch(name)}
 
 

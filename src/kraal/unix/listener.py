@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 
 from kraal.errors import StartError
-from kraal.unix.acl import Acl, grant
+from kraal.unix.acl import Acl, grant, revoke
 
 # As large as the kernel's net.core.somaxconn allows: it cuts the number itself.
 LARGEST_BACKLOG = 2**31 - 1
@@ -54,16 +54,25 @@ class Listener:
     ours: bool = True
     # Of the socket file.  If somebody put another one in its place, that is not ours to remove.
     identity: tuple[int, int] | None = None
+    # Descriptors that the pool's workers share, also with those of the next generation; see boot.Descriptor.
+    shared: tuple[int, ...] = ()
 
     def close(self) -> None:
         """Stop listening, and remove the socket file."""
         if self.ours:
             self.remove_file()
         self.socket.close()
+        for fd in self.shared:
+            os.close(fd)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can connect any more: the file is gone, or another one by now."""
+        return self.identity is not None and _identity(self.key) != self.identity
 
     def remove_file(self) -> None:
         """Remove the socket file, unless it is another one by now."""
-        if self.identity is None or _identity(self.key) != self.identity:
+        if self.identity is None or self.is_lost:
             return
         try:
             os.unlink(self.key)
@@ -180,6 +189,22 @@ def open_unix(path: str, backlog: int, ownership: Ownership) -> Listener:
         made.close()
         raise
     return made
+
+
+def adjust(listener: Listener, backlog: int, ownership: Ownership | None) -> None:
+    """Change a listener that is in use; the ownership is that of a socket file.  Raises StartError."""
+    _listen(listener.socket, backlog, listener.key)
+    if ownership is None or not listener.ours or listener.is_lost:
+        return
+    try:
+        if ownership.acl:
+            grant(listener.key, ownership.acl, ownership.mode)
+        else:
+            revoke(listener.key)
+            os.chmod(listener.key, ownership.mode)
+            _hand_over(listener.key, ownership)
+    except OSError as error:
+        raise OwnershipError(f"failed to chmod() the socket '{listener.key}': {_reason(error)}") from error
 
 
 def _hand_over(path: str, ownership: Ownership) -> None:

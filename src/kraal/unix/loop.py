@@ -41,6 +41,7 @@ class Loop:
         self._signals: dict[int, Callback] = {}
         self._writers: dict[int, Callback] = {}
         self._running = False
+        self._heard: list[int] = []  # signals, not dispatched yet
         self._wakeup, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         self.watch(self._wakeup, self._dispatch_signals)
@@ -83,6 +84,11 @@ class Loop:
         # The handler is empty: its being there makes Python write the number to the wakeup pipe.
         signal.signal(number, lambda _number, _frame: None)
 
+    def undelivered(self) -> list[int]:
+        """Signals that came and that nobody was called for; nobody will be."""
+        self._hear_signals()
+        return self._heard
+
     def run(self) -> None:
         """Call back until `stop`."""
         self._running = True
@@ -123,10 +129,15 @@ class Loop:
                 callback()
 
     def _dispatch_signals(self) -> None:
+        self._hear_signals()
+        while self._heard:
+            number = self._heard.pop(0)
+            if number in self._signals:
+                self._signals[number]()
+
+    def _hear_signals(self) -> None:
         with suppress(BlockingIOError):
-            for number in _unique(os.read(self._wakeup, 4096)):
-                if number in self._signals:
-                    self._signals[number]()
+            self._heard = _unique([*self._heard, *os.read(self._wakeup, 4096)])
 
 
 def _unique(numbers: Iterable[int]) -> list[int]:

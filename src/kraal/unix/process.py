@@ -5,8 +5,8 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NewType
 
@@ -14,8 +14,11 @@ Pid = NewType("Pid", int)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 # Descriptors below this may be targets in a new program, so copies are made above it.
 _FIRST_FREE = 64
+# What a program that we execute is not to inherit: how we treat these.
+_OURS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ def allow_dumps() -> None:
     _prctl(_PR_SET_DUMPABLE, 1)
 
 
+def adopt_grandchildren(wanted: bool) -> None:
+    """Whether children of our children become ours when these end; it lasts when we execute a program."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, wanted)
+
+
 def open_standard_streams() -> None:
     """Open what our parent has closed: the next files would get these numbers, and be taken for streams."""
     for fd in (0, 1, 2):
@@ -94,7 +102,7 @@ def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequen
                 file_actions=actions,
                 setsid=True,
                 setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
+                setsigdef=_OURS,
             )
         )
     finally:
@@ -104,6 +112,51 @@ def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequen
 
 def _high_copy(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+
+
+def spawn_again(
+    command: Sequence[str], environ: Mapping[str, str], descriptors: Iterable[int], errors: int
+) -> Pid:
+    """Start a program in a session of its own, with descriptors under the numbers they have here."""
+    with _lent(descriptors):
+        return Pid(
+            os.posix_spawn(
+                command[0],
+                list(command),
+                environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, errors, 2)],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_OURS,
+            )
+        )
+
+
+def become_again(command: Sequence[str], environ: Mapping[str, str], descriptors: Iterable[int]) -> None:
+    """Execute a program in our place, with these descriptors.  Returns only by raising OSError."""
+    with _lent(descriptors):
+        os.execve(command[0], list(command), environ)
+
+
+@contextmanager
+def _lent(descriptors: Iterable[int]) -> Iterator[None]:
+    taken = list(descriptors)
+    for fd in taken:
+        os.set_inheritable(fd, True)
+    try:
+        yield
+    finally:
+        for fd in taken:
+            os.set_inheritable(fd, False)
+
+
+def is_child(pid: int) -> bool:
+    """Whether a process is a child of ours that was not reaped."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def reap() -> Iterator[Exit]:

@@ -1,4 +1,4 @@
-"""The master against a manager in the hands of whoever broke into its pool."""
+"""The table of managers against a manager in the hands of whoever broke into its pool."""
 
 import re
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from kraal.config.model import Config, Global, LogLevel, Pool
 from kraal.errors import Place
 from kraal.generation import Event, State
 from kraal.logs.error import ErrorLog
-from kraal.master import Manager, Master, Setting
+from kraal.managers import Manager, Managers, Owner, Setting
 from kraal.unix.channel import Channel, Kind, Output
+from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 
 LINE = re.compile(
@@ -26,7 +27,7 @@ OTHER = Pool(name="other", at=Place("pool.conf"), listen="/nowhere/other.sock", 
 
 
 class Scene:
-    """A master that runs nothing, one manager of its two pools, and the log."""
+    """A table that starts nothing, one manager of its two pools, and the log."""
 
     def __init__(self, path: Path) -> None:
         self.path = path / "error.log"
@@ -36,9 +37,12 @@ class Scene:
         log.echo = False
         config = Config(global_=Global(), pools=(POOL, OTHER), file="fpm.conf")
         setting = Setting(Php(ini_path=None, ini_scan_dir=None), {}, as_root=False)
-        self.master = Master(config, setting, log, self.count)
+        self.loop = Loop()
+        self.failures: list[str] = []
+        owner = Owner(self.count, lambda failure: self.failures.append(str(failure)), lambda: None)
+        self.managers = Managers(self.loop, config, setting, log, lambda _pool: (-1, -1), owner)
         self.ours, self.theirs = Channel.pair()
-        self.manager = Manager(POOL, Pid(4711), self.ours, None, 0.0)
+        self.manager = Manager("www", Pid(4711), self.ours, 0.0)
 
     def count(self) -> None:
         self.readied += 1
@@ -53,7 +57,7 @@ class Scene:
         return found
 
     def close(self) -> None:
-        self.master._loop.close_in_child()
+        self.loop.close_in_child()
         self.ours.close()
         self.theirs.close()
 
@@ -66,7 +70,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def obey(scene: Scene, kind: int, payload: bytes) -> None:
-    scene.master._obey(scene.manager, kind, payload)
+    scene.managers._obey(scene.manager, kind, payload)
 
 
 @given(
@@ -157,7 +161,7 @@ def test_ready_is_believed_once(scene: Scene) -> None:
 
 
 def test_one_ready_pool_does_not_speak_for_the_others(scene: Scene) -> None:
-    scene.master._managers[scene.manager.pid] = scene.manager
+    scene.managers._table[scene.manager.pid] = scene.manager
 
     obey(scene, Kind.READY, b"")
 
@@ -169,23 +173,23 @@ def test_manager_that_serves_cannot_say_that_it_failed_to_start(scene: Scene) ->
 
     obey(scene, Kind.FAILED, b"everything is lost")
 
-    assert scene.master._failure is None
+    assert scene.failures == []
     assert scene.lines() == []
 
 
 def test_failed_start_is_told_in_one_line_with_the_pool(scene: Scene) -> None:
     obey(scene, Kind.FAILED, b"no\n[pool other] PHP \xff")
 
-    assert str(scene.master._failure) == "[pool www] no\\n[pool other] PHP \\xff"
+    assert scene.failures == ["[pool www] no\\n[pool other] PHP \\xff"]
 
 
 def test_channel_of_a_manager_that_is_gone_is_no_longer_watched(scene: Scene) -> None:
-    scene.master._loop.watch(scene.ours.fileno(), lambda: None)
+    scene.loop.watch(scene.ours.fileno(), lambda: None)
     scene.theirs.send(Kind.LOG, bytes([LogLevel.NOTICE]) + b"last words")
     scene.theirs.close()
 
-    scene.master._on_message(scene.manager)
+    scene.managers._on_message(scene.manager)
 
     assert scene.lines() == ["[pool www] last words"]
     with pytest.raises(KeyError):
-        scene.master._loop.unwatch(scene.ours.fileno())
+        scene.loop.unwatch(scene.ours.fileno())

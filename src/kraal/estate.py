@@ -1,0 +1,152 @@
+"""What one master leaves to the next: sockets, managers, and words about them.  Pure.
+
+Written by the code of one version and read by that of another, so it is plain text, an heir leaves alone
+what it does not know, and nearly all fields have a default.  Descriptors are numbers; see `succession`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Socket:
+    """A listening socket; see `unix.listener.Listener`."""
+
+    pool: str
+    fd: int = -1
+    shared: tuple[int, ...] = ()  # descriptors, too
+    key: str = ""
+    ours: bool = True
+    identity: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A pool manager; see `managers.Manager`."""
+
+    pool: str
+    pid: int = 0
+    fd: int = -1  # of the channel
+    started: float = 0.0  # seconds of the monotonic clock
+    serving: bool = True
+    decorated: bool = True
+    fingerprint: str = ""
+    patience: float | None = None  # seconds that it may drain; None: as long as it likes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """All that a master owns."""
+
+    sockets: tuple[Socket, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
+    pid_file: str | None = None
+    daemonized: bool = False
+    report: int = -1  # descriptor of the reports, see `report`
+    orphans: tuple[int, ...] = ()  # descriptors of workers whose manager was killed
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Of sockets and channels, in a fixed order."""
+        of_sockets = (fd for each in self.sockets for fd in (each.fd, *each.shared))
+        return (*of_sockets, *(each.fd for each in self.tenants))
+
+    def numbered(self, number: Callable[[int], int]) -> "Estate":
+        """The same with other numbers for the sockets and channels."""
+        return replace(
+            self,
+            sockets=tuple(
+                replace(each, fd=number(each.fd), shared=tuple(number(fd) for fd in each.shared))
+                for each in self.sockets
+            ),
+            tenants=tuple(replace(each, fd=number(each.fd)) for each in self.tenants),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a successor is told: try to start what the configuration says now, and hand it over."""
+
+    master: int  # the process id that stays
+    estate: Estate = field(default_factory=Estate)
+    changed_only: bool = False
+    line: int = -1  # descriptor of the socket to the master
+    stderr: int = -1  # where standard error goes once Python runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """What the master finds when it has executed itself."""
+
+    old: Estate  # its sockets are those that nobody listens on any more
+    new: Estate
+    kept: tuple[str, ...] = ()  # pools of the old estate whose managers stay
+    config: int = -1  # descriptor of a memory file, see `succession`
+    number: int = 0  # of the reload
+
+
+def to_text(value: Task | Inheritance | Estate) -> str:
+    """For a memory file."""
+    return json.dumps(asdict(value))
+
+
+def task_from(text: str) -> Task:
+    """Undo `to_text`.  Raises ValueError for what is none."""
+    plain = _plain(text)
+    return _build(Task, {**plain, "estate": _estate(plain["estate"])})
+
+
+def inheritance_from(text: str) -> Inheritance:
+    """Undo `to_text`.  Raises ValueError for what is none."""
+    plain = _plain(text)
+    plain |= {"old": _estate(plain["old"]), "new": _estate(plain["new"]), "kept": tuple(plain["kept"])}
+    return _build(Inheritance, plain)
+
+
+def estate_from(text: str) -> Estate:
+    """Undo `to_text`.  Raises ValueError for what is none."""
+    return _estate(_plain(text))
+
+
+def retired(old: Iterable[Socket], new: Iterable[Socket]) -> tuple[Socket, ...]:
+    """The sockets on which nobody is to listen any more."""
+    kept = {each.key for each in new}
+    return tuple(each for each in old if each.key not in kept)
+
+
+def restored(old: Iterable[Socket], new: Iterable[Socket]) -> tuple[Socket, ...]:
+    """The new sockets, where an inherited one belongs to whom it belonged to before."""
+    before = {(each.key, each.identity): each.ours for each in old}
+    return tuple(replace(each, ours=before.get((each.key, each.identity), each.ours)) for each in new)
+
+
+def _plain(text: str) -> dict[str, Any]:
+    plain = json.loads(text)
+    if not isinstance(plain, dict):
+        raise ValueError("this is no estate")
+    return plain
+
+
+def _estate(plain: dict[str, Any]) -> Estate:
+    sockets = tuple(_socket(each) for each in plain.get("sockets", ()))
+    tenants = tuple(_build(Tenant, each) for each in plain.get("tenants", ()))
+    orphans = tuple(plain.get("orphans", ()))
+    return _build(Estate, {**plain, "sockets": sockets, "tenants": tenants, "orphans": orphans})
+
+
+def _socket(plain: dict[str, Any]) -> Socket:
+    tuples = {"identity": _pair(plain), "shared": tuple(plain.get("shared", ()))}
+    return _build(Socket, {**plain, **tuples})
+
+
+def _pair(plain: dict[str, Any]) -> tuple[int, int] | None:
+    identity = plain.get("identity")
+    return (identity[0], identity[1]) if identity else None
+
+
+def _build(kind: type[T], plain: dict[str, Any]) -> T:
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in plain.items() if name in known})

@@ -1,0 +1,399 @@
+"""The pool managers of a master: executes them, hears them, buries them, starts others in their place."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+
+from kraal import fingerprints, generation, scoreboard, sizing, stopping
+from kraal.boot import Order, Php
+from kraal.config.model import Config, LogLevel, Pool
+from kraal.errors import Exit, StartError
+from kraal.estate import Tenant
+from kraal.generation import Event, State
+from kraal.hearing import PATIENCE as HEARING
+from kraal.hearing import Hearing
+from kraal.logs.error import ErrorLog, Origin, Speaker, clean
+from kraal.orders import drain_timeout, order_for
+from kraal.unix import memory, privileges, process
+from kraal.unix.channel import Channel, Kind, Output
+from kraal.unix.inherited import Passed
+from kraal.unix.loop import Loop
+from kraal.unix.process import Pid
+
+# Messages of one manager, and then others have their turn.
+_TURN = 64
+# Of what PHP says while it starts.
+_MOST_SAID = 1 << 16
+_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A manager that is stuck longer than its stop ladder takes is killed with all its workers.
+_GRACE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the command line and the process bring along."""
+
+    php: Php
+    environ: Mapping[str, str]
+    as_root: bool
+    passed: tuple[Passed, ...] = ()  # sockets
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who is told what happens."""
+
+    launched: Callable[[], None]  # every pool serves, for the first time
+    failed: Callable[[StartError], None]  # one of them cannot, before that
+    emptied: Callable[[], None]  # there is no manager any more
+
+
+@dataclass(slots=True)
+class Manager:
+    """A pool manager that was executed."""
+
+    pool: str
+    pid: Pid
+    channel: Channel
+    started: float
+    state: State = State.STARTING
+    decorated: bool = True
+    fingerprint: str = ""
+    patience: float | None = None  # seconds that it drains at most for a reload
+    said: int | None = None  # see Descriptor.SAID; until it was read
+
+    def happened(self, event: Event) -> None:
+        """Go on to the next state."""
+        self.state = generation.advance(self.state, event)
+
+
+class Managers:
+    """The one owner of their table."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        config: Config,
+        setting: Setting,
+        log: ErrorLog,
+        listener: Callable[[str], tuple[int, ...]],
+        owner: Owner,
+    ) -> None:
+        """`listener` gives the descriptors of a pool: of its socket, and of what its workers share."""
+        self._loop = loop
+        self._config = config
+        self._pools = {pool.name: pool for pool in config.pools}
+        self._setting = setting
+        self._log = log
+        self._listener = listener
+        self._owner = owner
+        self._hearing = Hearing(loop)
+        self._table: dict[Pid, Manager] = {}
+        self._failed_starts: dict[str, int] = {}
+        # Descriptors of the workers that a manager left behind when it was killed.
+        self._orphans: set[int] = set()
+        self._served: Set[str] = frozenset()
+        self.launched = False
+        self.stopping = False
+
+    def __bool__(self) -> bool:
+        return bool(self._table)
+
+    # ------------------------------------------------------------ starting
+
+    def start(self, *, served: Set[str] = frozenset()) -> None:
+        """Start a manager for each pool that is not served elsewhere, as soon as the loop runs."""
+        self._served = served
+        for pool in self._config.pools:
+            if pool.name not in served:
+                self._loop.call_later(0, partial(self._start, pool))
+        self._loop.call_later(0, self.check_launched)
+
+    def take_over(self, tenants: Iterable[Tenant], *, superseded: bool = False) -> list[Manager]:
+        """Go on with managers that others executed, but that are our children now."""
+        taken = []
+        for tenant in tenants:
+            if not process.is_child(tenant.pid):
+                # It ended on the way from master to master, and was reaped for a stranger.
+                os.close(tenant.fd)
+                continue
+            state = State.SERVING if tenant.serving else State.STARTING
+            manager = Manager(
+                tenant.pool,
+                Pid(tenant.pid),
+                Channel(tenant.fd),
+                tenant.started,
+                state,
+                tenant.decorated,
+                tenant.fingerprint,
+                tenant.patience,
+            )
+            if superseded:
+                manager.happened(Event.SUPERSEDED)
+            self._add(manager)
+            taken.append(manager)
+        return taken
+
+    def resume(self) -> None:
+        """Begin in the middle: everything is taken over, and what ended meanwhile is started again."""
+        self.launched = True
+        for manager in self._table.values():
+            if manager.state is State.SERVING:
+                manager.decorated = self._pools[manager.pool].decorate_workers_output
+        for pool in self._config.pools:
+            if pool.name not in self.serving():
+                self._start_again(pool, failed=False)
+        self._owner.launched()
+
+    def tenants(self) -> tuple[Tenant, ...]:
+        """What there is to take over."""
+        return tuple(
+            Tenant(
+                pool=each.pool,
+                pid=each.pid,
+                fd=each.channel.fileno(),
+                started=each.started,
+                serving=each.state is State.SERVING,
+                decorated=each.decorated,
+                fingerprint=each.fingerprint,
+                patience=each.patience,
+            )
+            for each in self._table.values()
+        )
+
+    def order(self, pool: Pool) -> Order:
+        """What the manager of a pool is told."""
+        account = pool.account
+        groups = tuple(privileges.groups_of(account.name, account.gid)) if account else ()
+        return order_for(
+            pool,
+            self._config.global_,
+            php=self._setting.php,
+            environ=self._setting.environ,
+            as_root=self._setting.as_root,
+            groups=groups,
+        )
+
+    def fingerprint(self, pool: Pool) -> str:
+        """Of a manager of this pool that is executed now."""
+        return fingerprints.of_pool(self.order(pool).to_bytes(), pool.listen, self._sources)
+
+    @cached_property
+    def _sources(self) -> str:
+        return fingerprints.of_sources(self._setting.php)
+
+    def _start(self, pool: Pool) -> None:
+        if self.stopping:
+            return
+        try:
+            self._execute(pool)
+        except OSError as error:
+            # Too many processes or descriptors, or no memory: that may pass.
+            text = f"[pool {pool.name}] cannot start a manager: {error.strerror} ({error.errno})"
+            self._fail(StartError(text, exit=Exit.SOFTWARE))
+            self._start_again(pool, failed=True)
+
+    def _start_again(self, pool: Pool, *, failed: bool) -> None:
+        failures = self._failed_starts.get(pool.name, 0) + 1 if failed else 0
+        self._failed_starts[pool.name] = failures
+        self._loop.call_later(sizing.respawn_delay(failures), partial(self._start, pool))
+
+    def _execute(self, pool: Pool) -> None:
+        order = self.order(pool).to_bytes()
+        # -I: neither the environment nor the working folder may bring in other modules.
+        argv = [sys.executable, "-I", "-m", "kraal.pool"]
+        with ExitStack() as failed, ExitStack() as lent:
+            ours, theirs = Channel.pair()
+            failed.callback(ours.close)
+            lent.callback(theirs.close)
+            board = memory.create(f"kraal-{pool.name}", scoreboard.size_for(pool.pm_max_children))
+            lent.callback(os.close, board)
+            filled = memory.create_filled("kraal-order", order)
+            lent.callback(os.close, filled)
+            said = memory.create_filled("kraal-said", b"")
+            failed.callback(os.close, said)
+            listener, *shared = self._listener(pool.name)
+            descriptors = [theirs.fileno(), listener, board, filled, said, *shared]
+            pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
+            failed.pop_all()
+        manager = Manager(
+            pool.name,
+            pid,
+            ours,
+            self._loop.now(),
+            decorated=pool.decorate_workers_output,
+            fingerprint=fingerprints.of_pool(order, pool.listen, self._sources),
+            patience=drain_timeout(self._config.global_),
+            said=said,
+        )
+        self._add(manager)
+
+    def _add(self, manager: Manager) -> None:
+        self._table[manager.pid] = manager
+        self._loop.watch(manager.channel.fileno(), lambda: self._on_message(manager))
+
+    # ------------------------------------------------------------ hearing
+
+    def _on_message(self, manager: Manager) -> None:
+        try:
+            # Not more at once: a pool that talks without end must not keep the others waiting.
+            for kind, payload in islice(manager.channel.receive(), _TURN):
+                self._obey(manager, kind, payload)
+        except EOFError:
+            self._loop.unwatch(manager.channel.fileno())
+
+    def _obey(self, manager: Manager, kind: int, payload: bytes) -> None:
+        """A manager may be in the hands of whoever broke into its pool: unknown things are ignored."""
+        if kind == Kind.LOG and payload:
+            level = min(max(payload[0], LogLevel.DEBUG), LogLevel.ALERT)
+            text = clean(payload[1:].decode("utf-8", "backslashreplace"))
+            # The name comes from here: no pool speaks for another one, or for the master.
+            self._log.relay(LogLevel(level), f"[pool {manager.pool}] {text}", Origin(manager.pid))
+        elif kind == Kind.OUTPUT and (output := Output.from_bytes(payload)):
+            self._log.say(_speaker(manager, output), output.text, closed=output.closed)
+        elif kind == Kind.SPOKEN:
+            self._hearing.heard(manager.pid)
+        elif kind == Kind.READY and manager.state is State.STARTING:
+            manager.happened(Event.READY)
+            self._hear_start(manager)
+            self.check_launched()
+        elif kind == Kind.FAILED and manager.state is State.STARTING:
+            text = clean(payload.decode("utf-8", "backslashreplace"))
+            self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
+
+    def _hear_start(self, manager: Manager) -> None:
+        """Log what PHP and its extensions have written while they started, as if a worker had."""
+        if manager.said is None:
+            return
+        text = os.pread(manager.said, _MOST_SAID, 0)
+        os.close(manager.said)
+        manager.said = None
+        if text:
+            speaker = _speaker(manager, Output(2, manager.pid, text, closed=False))
+            self._log.say(speaker, text.rstrip(b"\n") + b"\n")
+
+    def serving(self) -> set[str]:
+        """The pools that have a manager whose workers serve."""
+        return {manager.pool for manager in self._table.values() if manager.state is State.SERVING}
+
+    def check_launched(self) -> None:
+        """Tell the owner, once, when every pool is served."""
+        if not self.launched and self.serving() | self._served >= self._pools.keys():
+            self.launched = True
+            self._owner.launched()
+
+    def _fail(self, failure: StartError) -> None:
+        if self.launched:
+            self._log.error(str(failure))
+        elif not self.stopping:
+            self._owner.failed(failure)
+
+    # ------------------------------------------------------------ burying
+
+    def reap(self) -> list[process.Exit]:
+        """Bury the managers that have ended.  Returns the children that were none."""
+        others = []
+        for gone in process.reap():
+            manager = self._table.pop(gone.pid, None)
+            if manager:
+                self._bury(manager, gone)
+            else:
+                others.append(gone)
+        if not self._table:
+            self._owner.emptied()
+        return others
+
+    def _bury(self, manager: Manager, gone: process.Exit) -> None:
+        # Its last words, before the channel is closed.
+        self._on_last_message(manager)
+        self._hear_start(manager)
+        self._hearing.heard(gone.pid)
+        age = self._loop.now() - manager.started
+        failed = manager.state is State.STARTING or age < sizing.HEALTHY_AGE
+        superseded = manager.state is State.DRAINING
+        manager.happened(Event.EXITED)
+        self._adopt_orphans(gone.pid)
+        if self.stopping or superseded:
+            return
+        text = f"[pool {manager.pool}] manager {gone.pid} exited {gone} after {age:.6f} seconds from start"
+        if not self.launched:
+            self._fail(StartError(text, exit=Exit.SOFTWARE))
+            return
+        self._log.warning(f"{text}; starting another")
+        self._start_again(self._pools[manager.pool], failed=failed)
+
+    def _on_last_message(self, manager: Manager) -> None:
+        with suppress(KeyError):
+            self._loop.unwatch(manager.channel.fileno())
+        with suppress(EOFError):
+            for kind, payload in manager.channel.receive():
+                self._obey(manager, kind, payload)
+        manager.channel.close()
+
+    def _adopt_orphans(self, session: Pid) -> None:
+        """The workers of a manager that was killed finish what they have; nobody else would end them."""
+        self.take_orphans(process.open_session(session))
+
+    def take_orphans(self, orphans: Iterable[int]) -> None:
+        """Look after workers without a manager; these are descriptors."""
+        for orphan in orphans:
+            self._orphans.add(orphan)
+            self._loop.watch(orphan, partial(self._forget_orphan, orphan))
+
+    def orphans(self) -> tuple[int, ...]:
+        """Their descriptors."""
+        return tuple(self._orphans)
+
+    def _forget_orphan(self, orphan: int) -> None:
+        self._orphans.remove(orphan)
+        self._loop.unwatch(orphan)
+        os.close(orphan)
+
+    def end_orphans(self) -> None:
+        """Kill the workers that managers left behind."""
+        for orphan in self._orphans:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(orphan, signal.SIGKILL)
+            os.close(orphan)
+        self._orphans.clear()
+
+    # ------------------------------------------------------------ leaving
+
+    def hear_out(self, then: Callable[[], None], patience: float = HEARING) -> None:
+        """Call when the managers have done what they were told, and passed on what they have to say."""
+        speaking = [each for each in self._table.values() if each.state is not State.STARTING]
+        self._hearing.hold([(each.pid, each.channel) for each in speaking], then, patience)
+
+    def drain(self, manager: Manager) -> None:
+        """Let a manager that was superseded finish what its workers run, and leave."""
+        if self._table.get(manager.pid) is not manager:
+            return
+        manager.channel.offer(Kind.DRAIN)
+        if manager.patience is not None:
+            longest = stopping.duration(stopping.quit_ladder(manager.patience)) + _GRACE
+            self._loop.call_later(longest, lambda: self._kill(manager))
+
+    def stop(self, kind: Kind, longest: float) -> None:
+        """Tell all to leave; who has not left after the longest time, in seconds, and some more is killed."""
+        self.stopping = True
+        for manager in self._table.values():
+            manager.happened(Event.SUPERSEDED)
+            manager.channel.offer(kind)
+            self._loop.call_later(longest + _GRACE, partial(self._kill, manager))
+
+    def _kill(self, manager: Manager) -> None:
+        if self._table.get(manager.pid) is not manager:
+            return
+        text = f"manager {manager.pid} does not leave: killing its process group"
+        self._log.warning(f"[pool {manager.pool}] {text}")
+        process.send_group(manager.pid, signal.SIGKILL)
+
+
+def _speaker(manager: Manager, output: Output) -> Speaker:
+    stream = "stdout" if output.stream == 1 else "stderr"
+    return Speaker(manager.pool, output.pid, stream, manager.decorated)
