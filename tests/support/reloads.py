@@ -88,7 +88,6 @@ class Clients:
     def _ask_on(self) -> None:
         connection: Connection | None = None
         while not self._stop.is_set():
-            fresh = connection is None
             try:
                 connection = connection or Connection(self._server.address)
                 connection.send(self._packet)
@@ -96,9 +95,7 @@ class Clients:
                 assert response.status == 200
                 self.answered += 1
             except (OSError, AssertionError) as error:
-                # An idle connection may be closed at any time: web servers ask once more then.
-                if fresh:
-                    self.lost.append(repr(error))
+                self.lost.append(repr(error))
                 if connection:
                     connection.close()
                 connection = None
