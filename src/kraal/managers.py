@@ -260,8 +260,8 @@ class Managers:
             self._hearing.heard(manager.pid)
         elif kind == Kind.READY and manager.state is State.STARTING:
             manager.happened(Event.READY)
-            self._hear_start(manager)
             self.check_launched()
+            self._hear_start(manager)
         elif kind == Kind.FAILED and manager.state is State.STARTING:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))

@@ -181,7 +181,7 @@ CASES_OF_SETTINGS = [
     Case(
         "headers by all functions",
         "var_dump(getallheaders() === apache_request_headers()); print_r(apache_request_headers());"
-        "print_r(function_exists('apache_response_headers')); print_r(function_exists('apache_note'));",
+        "print_r(function_exists('apache_note'));",
         (_FULL,),
     ),
     Case(
