@@ -83,6 +83,7 @@ void kraal_slot_vacate(void *scoreboard, uint32_t slot);
 /* For the manager: have the worker in a slot end its request of that number, if it is still at it.  The signal
  * is the caller's. */
 void kraal_slot_overtime(void *scoreboard, uint32_t slot, uint64_t request, enum kraal_overtime step);
+
 /* For the manager: have the worker that makes it so many active ones write to the alarm, once.  0: none.
  * Look at the slots afterwards: who became active before this has not rung. */
 void kraal_alarm_set(void *scoreboard, uint32_t active);

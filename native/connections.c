@@ -192,16 +192,11 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 	return true;
 }
 
-static bool is_idle(const struct fcgi_connection *connection)
-{
-	return connection->state == FCGI_WAIT_BEGIN && !connection->head_size;
-}
-
 bool connections_give_idle(void)
 {
 	for (size_t i = count; i-- > 0;) {
 		struct fcgi_connection *connection = table[i];
-		if (is_idle(connection)) {
+		if (fcgi_is_silent(connection)) {
 			if (!give(connection, NULL, 0)) {
 				return handoff_is_over();
 			}

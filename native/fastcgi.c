@@ -210,6 +210,11 @@ void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io)
 	}
 }
 
+bool fcgi_is_silent(const struct fcgi_connection *connection)
+{
+	return connection->state == FCGI_WAIT_BEGIN && !connection->head_size;
+}
+
 bool fcgi_owes_answer(const struct fcgi_connection *connection)
 {
 	switch (connection->state) {

@@ -126,6 +126,9 @@ bool fcgi_peer_left(const struct fcgi_connection *connection);
 /* After fcgi_end: decide whether the connection waits for another request, lingers or is dead. */
 void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io);
 
+/* Whether nothing has come since it was opened or last answered. */
+bool fcgi_is_silent(const struct fcgi_connection *connection);
+
 /* Whether the peer still waits for an answer: it sent a part of a request, or it is new. */
 bool fcgi_owes_answer(const struct fcgi_connection *connection);
 

@@ -129,7 +129,7 @@ static enum step serve_new(struct fcgi_connection *connection)
 	io.input_start = io.input_end = 0;
 	fcgi_advance(connection, &io);
 	/* Only for one at a time, or clients that never send could keep the worker from the others. */
-	if (connection->state == FCGI_WAIT_BEGIN && !connection->head_size && connections_owed() == 1) {
+	if (fcgi_is_silent(connection) && connections_owed() == 1) {
 		struct pollfd first = {.fd = connection->fd, .events = POLLIN};
 		poll(&first, 1, FIRST_BYTES_MS);
 		return requests_serve(connection);

@@ -3,7 +3,7 @@
 import os
 
 from kraal.boot import Privileges
-from kraal.unix import confinement, privileges, process
+from kraal.unix import privileges, process
 
 
 def become(order: Privileges) -> None:
@@ -24,4 +24,4 @@ def become(order: Privileges) -> None:
     if order.dumpable:
         process.allow_dumps()
     if order.no_new_privileges:
-        confinement.forbid_new_privileges()
+        process.forbid_new_privileges()

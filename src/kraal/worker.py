@@ -16,10 +16,9 @@ from kraal import sizing, status
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
+from kraal.logs.relay import Level, message
 from kraal.scoreboard import Scoreboard
 from kraal.unix import confinement
-
-_ERROR = 4  # enum kraal_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
         try:
             confinement.enter_hat(place.order.apparmor_hat)
         except OSError as error:
-            _complain(place, error.strerror or "")
+            os.write(place.log, message(Level.ERROR, error.strerror or ""))
             return Exit.SOFTWARE
     # Python's own settings; PHP's are the default actions.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -82,11 +81,6 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
                 return Exit.SOFTWARE
             case _:
                 assert_never(outcome)
-
-
-def _complain(place: Place, text: str) -> None:
-    """An error line of the log; see the message format in bridge.h."""
-    os.write(place.log, bytes([_ERROR]) + text.encode("utf-8", "backslashreplace"))
 
 
 def _settings(place: Place) -> WorkerSettings:

@@ -1,16 +1,14 @@
 """Apache with mod_proxy_fcgi in front of a FastCGI server, in the forms that its manual shows."""
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from tests.support import processes
 from tests.support.fastcgi import Address
 from tests.support.http import HOST
-from tests.support.servers import free_port, listen, reachable
-from tests.support.wait import wait_until
+from tests.support.servers import free_port, listen
+from tests.support.webservers import running
 from tests.support.workspace import POOL_USER, ROOT
 
 Form = Literal["SetHandler", "ProxyPassMatch", "balancer"]
@@ -110,12 +108,6 @@ def apache(
             sites="".join(_site(form, host, port, root, address) for host, address in sites.items()),
         )
     )
-    output = directory / "apache.out"
-    with output.open("wb") as stream:
-        process = processes.spawn(["/usr/sbin/apache2", "-f", file, "-DFOREGROUND"], output=stream)
-    try:
-        wait_until(lambda: process.poll() is not None or reachable(("127.0.0.1", port)), what="Apache is up")
-        assert process.poll() is None, output.read_text()
+    argv: list[str | Path] = ["/usr/sbin/apache2", "-f", file, "-DFOREGROUND"]
+    with running(argv, port, output=directory / "apache.out"):
         yield port
-    finally:
-        processes.end(process, signal.SIGTERM)

@@ -1,15 +1,13 @@
 """Caddy in front of a FastCGI server, with its own php_fastcgi."""
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import processes
 from tests.support.fastcgi import Address
 from tests.support.http import HOST
-from tests.support.servers import free_port, listen, reachable
-from tests.support.wait import wait_until
+from tests.support.servers import free_port, listen
+from tests.support.webservers import running
 
 CONFIGURATION = """\
 {{
@@ -53,12 +51,5 @@ def caddy(
     file.write_text(CONFIGURATION.format(directory=directory, sites="".join(sites)))
     home = {name: str(directory) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
     argv: list[str | Path] = ["/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", file]
-    output = directory / "caddy.out"
-    with output.open("wb") as stream:
-        process = processes.spawn(argv, output=stream, environ=home)
-    try:
-        wait_until(lambda: process.poll() is not None or reachable(("127.0.0.1", port)), what="Caddy is up")
-        assert process.poll() is None, output.read_text()
+    with running(argv, port, output=directory / "caddy.out", environ=home):
         yield port
-    finally:
-        processes.end(process, signal.SIGTERM)

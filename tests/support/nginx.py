@@ -1,15 +1,13 @@
 """nginx in front of a FastCGI server, configured as Debian suggests."""
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import processes
 from tests.support.fastcgi import Address
 from tests.support.http import HOST
-from tests.support.servers import free_port, listen, reachable
-from tests.support.wait import wait_until
+from tests.support.servers import free_port, listen
+from tests.support.webservers import running
 from tests.support.workspace import POOL_USER, ROOT
 
 CONFIGURATION = """\
@@ -90,11 +88,6 @@ def nginx(
     user = f"user {POOL_USER};" if ROOT else ""
     file.write_text(CONFIGURATION.format(directory=directory, user=user, sites="".join(sites)))
     log = directory / "nginx.log"
-    with (directory / "nginx.out").open("wb") as output:
-        process = processes.spawn(["/usr/sbin/nginx", "-e", log, "-c", file], output=output)
-    try:
-        wait_until(lambda: process.poll() is not None or reachable(("127.0.0.1", port)), what="nginx is up")
-        assert process.poll() is None, log.read_text()
+    argv: list[str | Path] = ["/usr/sbin/nginx", "-e", log, "-c", file]
+    with running(argv, port, output=directory / "nginx.out", log=log):
         yield port
-    finally:
-        processes.end(process, signal.SIGTERM)

@@ -7,6 +7,7 @@ import pytest
 from kraal.overtime import Action, Limits, Step, Told, decide, explain
 from kraal.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid
+from tests.support.states import RUNNING
 
 PID = Pid(77)
 LIMITS = Limits(timeout=10, grace=2, track_finished=False)
@@ -14,21 +15,9 @@ NOW = 1000.0
 
 
 def running(age: float, stage: Stage = Stage.RUNNING) -> WorkerState:
-    return WorkerState(
-        pid=PID,
-        stage=stage,
-        requests=3,
-        started_at=0,
-        accepted_ns=int((NOW - age) * 1e9),
-        finished_ns=0,
-        cpu_ns=0,
-        memory=0,
-        content_length=0,
-        method="GET",
-        user="",
-        uri="/slow.php",
-        query="",
-        script="/srv/slow.php",
+    accepted_ns = int((NOW - age) * 1e9)
+    return replace(
+        RUNNING, pid=PID, stage=stage, accepted_ns=accepted_ns, uri="/slow.php", script="/srv/slow.php"
     )
 
 

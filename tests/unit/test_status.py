@@ -16,6 +16,7 @@ from kraal import status
 from kraal.scoreboard import PoolState, Stage, WorkerState
 from tests.support.fastcgi import Response
 from tests.support.servers import FpmServer
+from tests.support.states import RUNNING
 from tests.support.workspace import workspace
 
 FORMS = ["", "html", "xml", "json", "openmetrics"]
@@ -31,22 +32,6 @@ QUERIES = [
     "json&xml",
 ]
 
-RUNNING = WorkerState(
-    pid=77,
-    stage=Stage.RUNNING,
-    requests=3,
-    started_at=1_000_000_000,
-    accepted_ns=5_000_000,
-    finished_ns=0,
-    cpu_ns=0,
-    memory=0,
-    content_length=0,
-    method="GET",
-    user="",
-    uri="/status",
-    query="",
-    script="",
-)
 IDLE = replace(RUNNING, stage=Stage.IDLE, pid=78, finished_ns=9_000_000, cpu_ns=1_000_000, memory=2 << 20)
 STATE = PoolState(
     started_at=1_000_000_000,

@@ -86,7 +86,7 @@ class Relay:
 
 
 def message(level: int, text: str) -> bytes:
-    """The payload of a LOG message."""
+    """The payload of a LOG message; a worker's line looks the same."""
     return bytes([level]) + text.encode("utf-8", "backslashreplace")
 
 

@@ -1,18 +1,9 @@
-"""Rights that a process gives up for good, and AppArmor hats."""
+"""AppArmor hats."""
 
-import ctypes
-import os
 from pathlib import Path
 
-_PR_SET_NO_NEW_PRIVS = 38
 _CURRENT = Path("/proc/self/attr/current")
 _CHECK = 'Please check if "/proc/*/attr/current" is read and writeable'
-
-
-def forbid_new_privileges() -> None:
-    """From now on set-user-ID bits and file capabilities of what is executed do not count."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def enter_hat(hat: str) -> None:

@@ -15,6 +15,7 @@ Pid = NewType("Pid", int)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 # Descriptors below this may be targets in a new program, so copies are made above it.
 _FIRST_FREE = 64
 # What a program that we execute is not to inherit: how we treat these.
@@ -57,6 +58,11 @@ def die_with_parent(number: int) -> None:
 def allow_dumps() -> None:
     """Let debuggers attach and core files be written although the user was changed."""
     _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def forbid_new_privileges() -> None:
+    """From now on set-user-ID bits and file capabilities of what is executed do not count."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def adopt_grandchildren(wanted: bool) -> None:
