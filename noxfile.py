@@ -26,3 +26,10 @@ def bench(session: nox.Session) -> None:
     """The benchmark beside php-fpm; arguments go to it."""
     session.install(".")
     session.run("python", "bench/hello.py", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """php-src's own tests of FPM, on kraal and php-fpm; arguments go to `python -m tests.conformance`."""
+    session.install(".[test]")
+    session.run("python", "-m", "tests.conformance", *session.posargs)
