@@ -36,17 +36,17 @@ class Result:
     seconds: float
 
 
-def encode(script: str, *, keep: bool) -> bytes:
+def encode(script: str, *, keep: bool, query: str = "") -> bytes:
     """A GET request as nginx would send it with Debian's fastcgi_params."""
     name = "/" + script.rsplit("/", 1)[1]
     params = {
         "SCRIPT_FILENAME": script,
-        "QUERY_STRING": "",
+        "QUERY_STRING": query,
         "REQUEST_METHOD": "GET",
         "CONTENT_TYPE": "",
         "CONTENT_LENGTH": "",
         "SCRIPT_NAME": name,
-        "REQUEST_URI": name,
+        "REQUEST_URI": f"{name}?{query}" if query else name,
         "DOCUMENT_URI": name,
         "DOCUMENT_ROOT": script.rsplit("/", 1)[0],
         "SERVER_PROTOCOL": "HTTP/1.1",

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 STATIC = {"pm": "static", "pm.max_children": "4"}
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 15.0
+_READY = "ready to handle connections"
 # Scripts are dated back: OPcache does not keep a file that changed within the last two seconds.
 _LONG_AGO = 1_700_000_000
 
@@ -31,12 +33,22 @@ class Server:
     """A server that runs."""
 
     name: str
-    socket: str
+    socket: str  # its address
     workers: tuple[int, ...]
+    master: int
+    log: Path
 
     def processor_ns(self) -> int:
         """Processor time that the workers have used so far, user and kernel together."""
         return sum(_processor_ns(pid) for pid in self.workers)
+
+    def times_ready(self) -> int:
+        """How often it has said that it is ready: after its start, and after each reload."""
+        return self.log.read_text().count(_READY)
+
+    def descendants(self) -> dict[int, int]:
+        """The parents of all processes below the master."""
+        return descendants(self.master)
 
 
 def commands(kraal: str | None) -> dict[str, str]:
@@ -71,15 +83,26 @@ def write_site(directory: Path, scripts: dict[str, str]) -> None:
 
 @contextmanager
 def running(
-    name: str, command: str, directory: Path, scan_dir: str, *, pm: Mapping[str, str] = STATIC
+    name: str,
+    command: str,
+    directory: Path,
+    scan_dir: str,
+    *,
+    pm: Mapping[str, str] = STATIC,
+    options: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """The server, for the time of a block; `pm` are the directives that say how many workers it has."""
-    socket, log = f"{directory}/{name}.sock", directory / f"{name}.log"
+    """The server, for the time of a block.
+
+    `pm` are the directives that say how many workers it has, `options` those of [global].  It listens on a
+    Unix socket, or on a port.
+    """
+    socket, log = f"127.0.0.1:{port}" if port else f"{directory}/{name}.sock", directory / f"{name}.log"
     configuration = directory / f"{name}.conf"
-    configuration.write_text(_configuration(socket, log, pm))
+    configuration.write_text(_configuration(socket, log, pm, options or {}))
     with open(directory / f"{name}.out", "wb") as output:
         process = subprocess.Popen(
-            [command, "-F", "-c", f"{directory}/php.ini", "-y", str(configuration)],
+            [*shlex.split(command), "-F", "-c", f"{directory}/php.ini", "-y", str(configuration)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -88,18 +111,20 @@ def running(
         )
     try:
         number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
-        yield Server(name, socket, _wait_for_workers(name, process, log, number))
+        workers = _wait_for_workers(name, process, log, number)
+        yield Server(name, socket, workers, process.pid, log)
     finally:
         _stop(process)
 
 
-def _configuration(socket: str, log: Path, pm: Mapping[str, str]) -> str:
+def _configuration(socket: str, log: Path, pm: Mapping[str, str], options: Mapping[str, str]) -> str:
     user = "www-data" if os.geteuid() == 0 else None
     group = pwd.getpwnam(user).pw_gid if user else None
     account = [f"user = {user}", f"group = {group}"] if user else []
     lines = [
         "[global]",
         f"error_log = {log}",
+        *(f"{directive} = {value}" for directive, value in options.items()),
         "[www]",
         *account,
         f"listen = {socket}",
@@ -113,7 +138,7 @@ def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path, nu
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         workers = _leaves(process.pid)
-        if len(workers) == number and "ready to handle connections" in log.read_text():
+        if len(workers) == number and _READY in log.read_text():
             return workers
         time.sleep(0.05)
     raise SystemExit(f"{name} did not start; its log says:\n{log.read_text() if log.exists() else ''}")
@@ -130,12 +155,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _leaves(root: int) -> tuple[int, ...]:
     """The descendants that have no children themselves: the workers, under php-fpm and kraal alike."""
+    found = descendants(root)
+    return tuple(sorted(found.keys() - set(found.values())))
+
+
+def descendants(root: int) -> dict[int, int]:
+    """The processes below this one, each with its parent."""
     parents = {int(name): _parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-    found, wave = set[int](), {root}
+    found, wave = dict[int, int](), {root}
     while wave:
         wave = {pid for pid, parent in parents.items() if parent in wave}
-        found |= wave
-    return tuple(sorted(found - set(parents.values())))
+        found |= {pid: parents[pid] for pid in wave}
+    return found
 
 
 def _stat(pid: int) -> list[str]:

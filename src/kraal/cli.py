@@ -18,7 +18,7 @@ from kraal.given import configuration, php_settings
 from kraal.logs.error import ErrorLog
 from kraal.managers import Setting
 from kraal.options import Options, parse
-from kraal.unix import daemon, inherited, privileges, process
+from kraal.unix import daemon, inherited, priority, privileges, process
 
 USAGE = """\
 Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <file>]
@@ -200,7 +200,8 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         _warn(config, log)
         _limit(config)
         _title("new master process", config)
-        Successor(config, _setting(settings), log, task).run()
+        setting = replace(_setting(settings), arguments=_hold_back(config, task))
+        Successor(config, setting, log, task).run()
     except ConfigErrors as error:
         return succession.fail(task, [str(problem) for problem in error.errors])
     except Error as error:
@@ -222,9 +223,21 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
         log.error(str(error))
     _title("master process", config)
     with suppress(Error, OSError):
+        if left.nice is not None:
+            priority.take(left.nice)
         _limit(config)
     Master(config, _setting(php_settings(options)), log, lambda: None).run(left)
     return Exit.OK
+
+
+def _hold_back(config: Config, task: Task) -> tuple[str, ...]:
+    """Stay behind those who serve.  Returns the arguments of whom we start: his nice value."""
+    if task.nice is None:
+        return ()
+    configured = config.global_.process_priority if os.geteuid() == 0 else None
+    nice = task.nice if configured is None else configured
+    priority.hold_back(nice)
+    return (str(nice),)
 
 
 def _as_before(estate: Estate, config: Config) -> Config:

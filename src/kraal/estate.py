@@ -75,6 +75,7 @@ class Task:
     changed_only: bool = False
     line: int = -1  # descriptor of the socket to the master
     stderr: int = -1  # where standard error goes once Python runs
+    nice: int | None = None  # of the master, which has held its successor back; None: it has not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Inheritance:
     kept: tuple[str, ...] = ()  # pools of the old estate whose managers stay
     config: int = -1  # descriptor of a memory file, see `succession`
     number: int = 0  # of the reload
+    nice: int | None = None  # to return to; None: it is still the right one
 
 
 def to_text(value: Task | Inheritance | Estate) -> str:

@@ -42,6 +42,7 @@ class Setting:
     environ: Mapping[str, str]
     as_root: bool
     passed: tuple[Passed, ...] = ()  # sockets
+    arguments: tuple[str, ...] = ()  # of managers
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Managers:
     def _execute(self, pool: Pool) -> None:
         order = self.order(pool).to_bytes()
         # -I: neither the environment nor the working folder may bring in other modules.
-        argv = [sys.executable, "-I", "-m", "kraal.pool"]
+        argv = [sys.executable, "-I", "-m", "kraal.pool", *self._setting.arguments]
         with ExitStack() as failed, ExitStack() as lent:
             ours, theirs = Channel.pair()
             failed.callback(ours.close)

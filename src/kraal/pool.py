@@ -24,7 +24,7 @@ from kraal.logs.relay import Level, Relay, message
 from kraal.lookout import Lookout
 from kraal.scoreboard import Scoreboard
 from kraal.timekeeper import Hands, Timekeeper
-from kraal.unix import memory, process, queue
+from kraal.unix import memory, priority, process, queue
 from kraal.unix.channel import Channel, Kind
 from kraal.unix.handoff import Handoff
 from kraal.unix.loop import Loop, Timer
@@ -372,6 +372,8 @@ def main() -> int:
     # Now, because a root folder of the pool's own need not have it.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     _speak_into_file(wanted=order.catch_output)
+    for nice in sys.argv[1:]:
+        priority.take(int(nice))
     try:
         php = runtime.start(order)
         manager = Manager(order, php, channel)

@@ -17,7 +17,7 @@ from kraal.estate import Estate, Inheritance, Task, restored, retired
 from kraal.listeners import Retired
 from kraal.logs.error import ErrorLog, clean
 from kraal.report import Report
-from kraal.unix import memory, notify, parcels, process
+from kraal.unix import memory, notify, parcels, priority, process
 from kraal.unix.loop import Loop, Timer
 from kraal.unix.process import Pid
 
@@ -117,6 +117,7 @@ class Reloading:
                 changed_only=changed_only,
                 line=theirs.fileno(),
                 stderr=stderr,
+                nice=_nice(),
             )
             # Its managers become our children when it ends.
             process.adopt_grandchildren(True)
@@ -205,7 +206,7 @@ class Reloading:
         new = replace(found.new, sockets=restored(old.sockets, found.new.sockets))
         old = replace(old, sockets=retired(old.sockets, new.sockets))
         number = report.read(self._reports).number + 1
-        return replace(found, old=old, new=new, number=number)
+        return replace(found, old=old, new=new, number=number, nice=_nice())
 
     def _fail(self, reason: str) -> None:
         lines = [clean(line) for line in reason.split("\n")]
@@ -218,6 +219,11 @@ class Reloading:
         if self._again is not None:
             again, self._again = self._again, None
             self._loop.call_later(0, lambda: self.ask(changed_only=again))
+
+
+def _nice() -> int | None:
+    """The nice value to return to, if there is a way back."""
+    return priority.own() if priority.may_return() else None
 
 
 def larger(changed_only: bool | None, also: bool) -> bool:

@@ -385,3 +385,16 @@ def test_port_is_kept(start_server: StartServer) -> None:
     configure(server, more={"second": {"listen": f"127.0.0.1:{free_port()}"}})
     reload(server)
     assert server.fetch(uri).text == "shown"
+
+
+@pytest.mark.skipif(not ROOT, reason="only root may lower a nice value")
+def test_who_starts_for_a_reload_holds_back_and_serves_like_others(start_kind: StartKind) -> None:
+    server = start_kind("kraal")
+    for options, pool in (({}, {}), ({}, {"process.priority": "7"}), ({"process.priority": "3"}, {})):
+        configure(server, options=options, pool=pool)
+        workers = server.workers()
+        reload(server)
+        wait_workers(server, 1, without=workers)
+        priority = int(options.get("process.priority", 0)), int(pool.get("process.priority", 0))
+        assert os.getpriority(os.PRIO_PROCESS, server.pid) == priority[0]
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in server.workers()} == {max(priority)}
