@@ -22,6 +22,7 @@
 #define KRAAL_USER_SIZE 32
 #define KRAAL_PATH_SIZE 256
 #define KRAAL_QUERY_SIZE 512
+#define KRAAL_ERROR_SIZE 512
 
 enum kraal_stage {
 	KRAAL_STAGE_IDLE = 1,
@@ -51,7 +52,11 @@ struct kraal_scoreboard {
 	uint32_t max_children_reached;
 	uint32_t parked;       /* atomic: workers that leave new connections to others */
 	uint32_t alarm;        /* atomic: so many active workers wake the manager; 0: no number does */
-	uint8_t reserved[72];
+	uint64_t log_lost;     /* atomic: lines of the access log that nobody has */
+	uint32_t log_untold;   /* atomic: how many of them the error log was not told of */
+	int32_t log_error;     /* errno of the last of them */
+	int64_t log_told_at;   /* atomic: CLOCK_MONOTONIC seconds */
+	uint8_t reserved[48];
 };
 
 struct kraal_slot {
@@ -67,6 +72,10 @@ struct kraal_slot {
 	int64_t cpu_ns;        /* processor time of the last request */
 	uint64_t memory;       /* peak bytes of PHP's memory manager in the last request */
 	uint64_t content_length;
+	int64_t waited_ns;     /* of the request, before it came here, as the web server says; -1: it does not */
+	uint64_t waited_requests; /* of how many it does, */
+	uint64_t waited_sum_ns;   /* and their sum */
+	uint64_t error_request; /* the request (its number in `requests`) that `error` is of */
 	uint64_t overtime;     /* written by the manager: the request (its number in `requests`) that is to end */
 	uint32_t overtime_step; /* written before it: enum kraal_overtime */
 	char method[KRAAL_METHOD_SIZE];
@@ -74,6 +83,7 @@ struct kraal_slot {
 	char uri[KRAAL_PATH_SIZE];      /* SCRIPT_NAME, as php-fpm calls it */
 	char query[KRAAL_QUERY_SIZE];
 	char script[KRAAL_PATH_SIZE];
+	char error[KRAAL_ERROR_SIZE];   /* the last that PHP raised */
 };
 
 /* For the manager: take back the slot of a worker that is gone, whatever it left in it, and take it out
@@ -120,6 +130,65 @@ int kraal_php_print(enum kraal_php_page page, const char *kraal);
 /* Run PHP's module shutdown. */
 void kraal_php_stop(void);
 
+/* ---------------------------------------------------------------- access log
+ * A format is a list of steps, which Python compiles (see logs/access.py) and C runs. */
+
+enum kraal_log_item {
+	KRAAL_ITEM_TEXT = 0,      /* `text` as it is */
+	KRAAL_ITEM_CPU = 1,
+	KRAAL_ITEM_DURATION = 2,
+	KRAAL_ITEM_VARIABLE = 3,  /* the param called `text` */
+	KRAAL_ITEM_SCRIPT = 4,
+	KRAAL_ITEM_LENGTH = 5,
+	KRAAL_ITEM_METHOD = 6,
+	KRAAL_ITEM_MEMORY = 7,
+	KRAAL_ITEM_POOL = 8,
+	KRAAL_ITEM_HEADER = 9,    /* the response header called `text` */
+	KRAAL_ITEM_PID = 10,
+	KRAAL_ITEM_PARENT = 11,
+	KRAAL_ITEM_QUERY = 12,
+	KRAAL_ITEM_QUESTION = 13, /* a question mark if there is a query */
+	KRAAL_ITEM_URI = 14,
+	KRAAL_ITEM_REMOTE = 15,
+	KRAAL_ITEM_STATUS = 16,
+	KRAAL_ITEM_STARTED = 17,  /* the time, in the form of strftime that `text` is */
+	KRAAL_ITEM_LOGGED = 18,
+	KRAAL_ITEM_USER = 19,
+	KRAAL_ITEM_ID = 20,
+	KRAAL_ITEM_WAITED = 21
+};
+
+/* Units and the like; 0 is what an item has by itself. */
+enum kraal_log_form {
+	KRAAL_FORM_PLAIN = 0,
+	KRAAL_FORM_MILLIS = 1,
+	KRAAL_FORM_MICROS = 2,
+	KRAAL_FORM_KILO = 3,
+	KRAAL_FORM_MEGA = 4,
+	KRAAL_FORM_USER = 5,
+	KRAAL_FORM_SYSTEM = 6,
+	KRAAL_FORM_ISO = 7        /* ISO 8601 with milliseconds */
+};
+
+struct kraal_log_step {
+	uint32_t item;            /* enum kraal_log_item */
+	uint32_t form;            /* enum kraal_log_form */
+	const char *text;
+};
+
+struct kraal_access {
+	int pipe;                 /* to the scribe; never waited for */
+	const struct kraal_log_step *steps;
+	uint32_t step_count;
+	uint32_t json;            /* values are those of JSON, and the steps say what stands around them */
+	uint32_t limit;           /* longest line, newline included; 0: no limit */
+	const char *suppressed;   /* paths that are not logged, each with a newline behind it */
+};
+
+/* For a scribe: write the lines that workers put into a pipe to the file that last came through a socket, until
+ * nobody has the other ends of the pipe any more.  Lines that are lost are counted in the scoreboard. */
+void kraal_scribe(int pipe, int files, void *scoreboard);
+
 /* ---------------------------------------------------------------- serving */
 
 struct kraal_network {
@@ -161,6 +230,7 @@ struct kraal_worker {
 	const char *ping_path;        /* NULL: no such page */
 	const char *pool;             /* for fpm_get_status() */
 	const char *policy;
+	const struct kraal_access *access; /* NULL: no access log */
 };
 
 /* What the local page was asked for; valid until kraal_answer. */

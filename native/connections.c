@@ -116,13 +116,16 @@ static struct fcgi_connection *add(int fd)
 
 enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_connection **connection)
 {
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
 	*connection = NULL;
-	int fd = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(worker->listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
 	if (fd >= 0) {
 		if (!peer_is_allowed(worker, fd)) {
 			close(fd);
 		} else {
 			*connection = add(fd);
+			peer_note(*connection, &peer, size);
 		}
 		return ACCEPT_ONE;
 	}

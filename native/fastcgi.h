@@ -6,6 +6,7 @@
 #ifndef KRAAL_FASTCGI_H
 #define KRAAL_FASTCGI_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,6 +72,7 @@ struct fcgi_connection {
 	bool served;              /* at least one request was answered on it */
 	struct params params;
 
+	struct sockaddr_in6 peer; /* or sockaddr_in; AF_UNSPEC: not known yet */
 	int64_t since;            /* CLOCK_MONOTONIC seconds of the last change: for lingering */
 	size_t index;             /* place in the worker's table */
 	bool watched;             /* the worker's epoll knows it */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fastcgi.h"
+#include "parcel.h"
 
 /* Ancillary data that holds one descriptor, aligned as the kernel wants it. */
 union one_descriptor {
@@ -52,17 +53,11 @@ bool handoff_take(struct handed *handed, void *to)
 {
 	uint8_t mark = 0;
 	struct iovec parts[] = {{&mark, sizeof(mark)}, {to, FCGI_INPUT_SIZE}};
-	union one_descriptor control;
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
-	ssize_t size = recvmsg(worker->handoff_take, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size = parcel_receive(worker->handoff_take, parts, 2, &handed->fd);
 	over = over || size == 0;
-	struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-	    header->cmsg_len != CMSG_LEN(sizeof(int))) {
+	if (handed->fd < 0) {
 		return false;
 	}
-	memcpy(&handed->fd, CMSG_DATA(header), sizeof(handed->fd));
 	handed->served = mark != 0;
 	handed->size = (size_t)size - sizeof(mark);
 	return true;

@@ -64,3 +64,35 @@ bool peer_is_allowed(const struct kraal_worker *worker, int fd)
 	log_line(KRAAL_LOG_ERROR, "Connection disallowed: IP address '%s' has been dropped.", text);
 	return false;
 }
+
+void peer_note(struct fcgi_connection *connection, const struct sockaddr_storage *peer, socklen_t size)
+{
+	if (connection && size >= sizeof(peer->ss_family)) {
+		/* Of a Unix socket the family is enough, and the others fit. */
+		memcpy(&connection->peer, peer, size < sizeof(connection->peer) ? size : sizeof(connection->peer));
+	}
+}
+
+const char *peer_text(struct fcgi_connection *connection)
+{
+	static char text[INET6_ADDRSTRLEN];
+	if (connection->peer.sin6_family == AF_UNSPEC) {
+		/* Another worker accepted it. */
+		struct sockaddr_storage peer = {0};
+		socklen_t size = sizeof(peer);
+		if (getpeername(connection->fd, (struct sockaddr *)&peer, &size) == 0) {
+			peer_note(connection, &peer, size);
+		}
+	}
+	switch (connection->peer.sin6_family) {
+	case AF_INET:
+		return inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&connection->peer)->sin_addr, text, sizeof(text));
+	case AF_INET6:
+		if (is_mapped(connection->peer.sin6_addr.s6_addr)) {
+			return inet_ntop(AF_INET, connection->peer.sin6_addr.s6_addr + sizeof(mapped), text, sizeof(text));
+		}
+		return inet_ntop(AF_INET6, &connection->peer.sin6_addr, text, sizeof(text));
+	default:
+		return NULL;
+	}
+}

@@ -1,11 +1,14 @@
 #include "requests.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "accesslog.h"
 #include "clock.h"
 #include "connections.h"
 #include "log.h"
+#include "login.h"
 #include "response.h"
 #include "sapi.h"
 #include "scoreboard.h"
@@ -62,8 +65,10 @@ static enum step run(struct fcgi_connection *connection)
 	const char *uri = PARAM_GET(&connection->params, "SCRIPT_NAME");
 	requests++;
 	if (is_page(worker->status_path, uri) || is_page(worker->ping_path, uri)) {
-		sapi_resolve(&connection->params);
-		scoreboard_request(&connection->params, NULL);
+		struct script script = sapi_resolve(&connection->params);
+		const char *user = login_name(&connection->params);
+		scoreboard_request(&connection->params, user);
+		accesslog_begin(connection, &script, user);
 		scoreboard_stage(KRAAL_STAGE_RUNNING);
 		fcgi_start_answer(connection, io);
 		page_connection = connection;
@@ -114,12 +119,20 @@ void kraal_page_get(struct kraal_page_request *page)
 	page->query = PARAM_GET(params, "QUERY_STRING");
 }
 
+static int status_of(const char *response)
+{
+	static const char name[] = "Status: ";
+	return strncmp(response, name, sizeof(name) - 1) == 0 ? atoi(response + sizeof(name) - 1) : 200;
+}
+
 void kraal_answer(const char *response, size_t size)
 {
 	struct fcgi_connection *connection = page_connection;
 	page_connection = NULL;
 	response_put_powered_by(connection, io);
 	fcgi_write(connection, io, FCGI_STDOUT, response, size);
+	accesslog_end(status_of(response), sapi_memory(), accesslog_find_header, response);
+	login_forget();
 	fcgi_end(connection, io, 0);
 	scoreboard_done(0);
 	fcgi_finish(connection, io);

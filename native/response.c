@@ -132,6 +132,20 @@ int response_send_headers(sapi_headers_struct *headers)
 	return SAPI_HEADER_SENT_SUCCESSFULLY;
 }
 
+struct excerpt response_find_header(const struct access_record *record, const char *name, size_t size)
+{
+	zend_llist_position at;
+	zend_llist *headers = &SG(sapi_headers).headers;
+	(void)record;
+	for (sapi_header_struct *header = zend_llist_get_first_ex(headers, &at); header;
+	     header = zend_llist_get_next_ex(headers, &at)) {
+		if (header->header_len > size + 2 && is_named(header, name, size) && memcmp(header->header + size, ": ", 2) == 0) {
+			return (struct excerpt){header->header + size + 2, header->header_len - size - 2};
+		}
+	}
+	return (struct excerpt){0};
+}
+
 void response_put_powered_by(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	static const char line[] = SAPI_PHP_VERSION_HEADER "\r\n";

@@ -13,10 +13,12 @@
 #include <php_output.h>
 #include <zend_signal.h>
 
+#include "accesslog.h"
 #include "bodyfile.h"
 #include "functions.h"
 #include "input.h"
 #include "inivalues.h"
+#include "lasterror.h"
 #include "log.h"
 #include "poolstatus.h"
 #include "response.h"
@@ -120,6 +122,11 @@ struct script sapi_resolve(struct params *params)
 	    .doc_root = PG(doc_root),
 	};
 	return script_resolve(params, &settings);
+}
+
+size_t sapi_memory(void)
+{
+	return zend_memory_peak_usage(true);
 }
 
 static void fill_request_info(const struct params *params, const struct script *script)
@@ -241,6 +248,7 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 	zend_first_try {
 		fill_request_info(&connection->params, &script);
 		scoreboard_request(&connection->params, SG(request_info).auth_user);
+		accesslog_begin(connection, &script, SG(request_info).auth_user);
 		inivalues_apply(&connection->params);
 		if (php_request_startup() == FAILURE) {
 			result = -1;
@@ -255,8 +263,10 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 			efree(SG(request_info).path_translated);
 			SG(request_info).path_translated = NULL;
 		}
-		size_t memory = zend_memory_peak_usage(true);
+		size_t memory = sapi_memory();
 		php_request_shutdown(NULL);
+		/* If an extension failed before it was this one's turn to shut down. */
+		accesslog_end(SG(sapi_headers).http_response_code, memory, NULL, NULL);
 		/* Not before: shutdown functions, and PHP itself, read what is left of the body. */
 		close_body_file();
 		fcgi_end(connection, io, 0);
@@ -274,6 +284,8 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	worker = settings;
 	log_open(settings);
 	scoreboard_open(settings->scoreboard, settings->slot, settings->alarm);
+	accesslog_open(settings);
+	lasterror_open();
 	poolstatus_open(settings);
 	inivalues_limit(settings->php_values);
 	bodyfile_limit(settings->body_files);
@@ -318,6 +330,15 @@ static PHP_MSHUTDOWN_FUNCTION(kraal)
 	return SUCCESS;
 }
 
+/* Shutdown functions have run, and the headers of the answer are still there. */
+static PHP_RSHUTDOWN_FUNCTION(kraal)
+{
+	(void)type;
+	(void)module_number;
+	accesslog_end(SG(sapi_headers).http_response_code, sapi_memory(), response_find_header, NULL);
+	return SUCCESS;
+}
+
 static PHP_MINFO_FUNCTION(kraal)
 {
 	(void)zend_module;
@@ -335,7 +356,7 @@ static zend_module_entry kraal_module = {
 	PHP_MINIT(kraal),
 	PHP_MSHUTDOWN(kraal),
 	NULL,
-	NULL,
+	PHP_RSHUTDOWN(kraal),
 	PHP_MINFO(kraal),
 	PHP_VERSION,
 	STANDARD_MODULE_PROPERTIES

@@ -28,6 +28,9 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io);
 /* Correct the params of a request and find its script, before anything of PHP starts. */
 struct script sapi_resolve(struct params *params);
 
+/* Peak bytes of PHP's memory manager. */
+size_t sapi_memory(void);
+
 /* The first line of the last thing that PHP logged while it started, or "". */
 const char *sapi_last_complaint(void);
 

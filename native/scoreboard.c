@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "waiting.h"
 
 static struct kraal_scoreboard *board;
 static struct kraal_slot *slot;
@@ -83,10 +84,16 @@ void scoreboard_request(const struct params *params, const char *user)
 	__atomic_add_fetch(&board->accepted, 1, __ATOMIC_RELAXED);
 	uint32_t active = count_active();
 	const char *length = PARAM_GET(params, "CONTENT_LENGTH");
+	int64_t waited = waiting_time(params, clock_ns(CLOCK_REALTIME));
 	open_slot();
 	slot->stage = KRAAL_STAGE_INFO;
 	slot->requests++;
 	slot->accepted_ns = clock_ns(CLOCK_MONOTONIC);
+	slot->waited_ns = waited;
+	if (waited >= 0) {
+		slot->waited_requests++;
+		slot->waited_sum_ns += (uint64_t)waited;
+	}
 	slot->content_length = length ? strtoull(length, NULL, 10) : 0;
 	copy(slot->method, sizeof(slot->method), PARAM_GET(params, "REQUEST_METHOD"));
 	copy(slot->uri, sizeof(slot->uri), PARAM_GET(params, "SCRIPT_NAME"));
@@ -101,6 +108,21 @@ void scoreboard_stage(enum kraal_stage stage)
 {
 	if (slot) {
 		__atomic_store_n(&slot->stage, stage, __ATOMIC_RELEASE);
+	}
+}
+
+int64_t scoreboard_waited(void)
+{
+	return slot ? slot->waited_ns : -1;
+}
+
+void scoreboard_error(const char *text)
+{
+	if (slot) {
+		open_slot();
+		slot->error_request = slot->requests;
+		copy(slot->error, sizeof(slot->error), text);
+		close_slot();
 	}
 }
 
@@ -134,6 +156,13 @@ void kraal_slot_overtime(void *base, uint32_t index, uint64_t request, enum kraa
 	struct kraal_slot *meant = scoreboard_slots(base) + index;
 	__atomic_store_n(&meant->overtime_step, step, __ATOMIC_RELAXED);
 	__atomic_store_n(&meant->overtime, request, __ATOMIC_RELEASE);
+}
+
+void scoreboard_lost(struct kraal_scoreboard *header, uint32_t lines, int error)
+{
+	__atomic_add_fetch(&header->log_lost, lines, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->log_error, error, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&header->log_untold, lines, __ATOMIC_RELAXED);
 }
 
 void kraal_slot_vacate(void *base, uint32_t index)

@@ -19,6 +19,15 @@ void scoreboard_request(const struct params *params, const char *user);
 
 void scoreboard_stage(enum kraal_stage stage);
 
+/* How long the request waited before it came here, in nanoseconds; -1: nobody knows. */
+int64_t scoreboard_waited(void);
+
+/* PHP has raised an error: should the worker die, this may tell why. */
+void scoreboard_error(const char *text);
+
+/* Lines of the access log are lost. */
+void scoreboard_lost(struct kraal_scoreboard *board, uint32_t lines, int error);
+
 /* The request is over: note its cost and become idle. */
 void scoreboard_done(uint64_t memory);
 

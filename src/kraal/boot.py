@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from kraal.logs.access import Access
 from kraal.sizing import Policy
 
 
@@ -86,6 +87,7 @@ class Order:
     status_path: str | None = None
     ping_path: str | None = None
     ping_response: str = "pong"
+    access: Access | None = None
     catch_output: bool = False
     log_level: int = 2
     log_limit: int = 1024
@@ -122,9 +124,16 @@ class Order:
             plain["allowed_clients"] = tuple((at, size) for at, size in plain["allowed_clients"])
         for name in ("php_values", "body_files"):
             plain[name] = None if plain[name] is None else tuple(plain[name])
+        if plain["access"] is not None:
+            plain["access"] = _access(plain["access"])
         plain["client_complaints"] = tuple(plain["client_complaints"])
         return cls(**plain)
 
 
 def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+
+
+def _access(plain: dict[str, Any]) -> Access:
+    steps = tuple((item, form, text) for item, form, text in plain["steps"])
+    return Access(plain["path"], steps, plain["json"], tuple(plain["suppressed"]))

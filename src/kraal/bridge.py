@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from kraal import __version__
 from kraal._native import _bridge
 from kraal.errors import Exit, StartError
+from kraal.logs.access import Access
 
 _ffi: Any = _bridge.ffi
 
@@ -145,6 +146,10 @@ class Php:
         """Have the worker that makes it so many active ones write to the alarm, once; 0: none."""
         self._library.kraal_alarm_set(_ffi.from_buffer(scoreboard), active)
 
+    def write_lines(self, scoreboard: mmap, pipe: int, files: int) -> None:
+        """Be a scribe until there is nothing left to write."""
+        self._library.kraal_scribe(pipe, files, _ffi.from_buffer(scoreboard))
+
     def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""
         return Worker(self._library, settings, scoreboard)
@@ -178,6 +183,8 @@ class WorkerSettings:
     ping_path: str | None
     pool: str
     policy: str
+    access: Access | None
+    access_pipe: int
 
 
 _TEXTS = ("extensions", "php_values", "body_files", "status_path", "ping_path", "pool", "policy")
@@ -198,8 +205,9 @@ class Worker:
         unfinished = _ffi.NULL
         if settings.unfinished is not None:
             unfinished = _ffi.from_buffer("uint8_t[]", settings.unfinished)
+        access, *beneath = _access(settings)
         # C keeps pointers to all of these, so they live as long as the worker.
-        self._kept = (texts, allowed, board, unfinished)
+        self._kept = (texts, allowed, board, unfinished, access, beneath)
         self._worker = _ffi.new(
             "struct kraal_worker *",
             {
@@ -221,6 +229,7 @@ class Worker:
                 "allowed": allowed,
                 "max_requests": settings.max_requests,
                 "terminate_timeout": settings.terminate_timeout,
+                "access": access,
                 **texts,
             },
         )
@@ -240,6 +249,29 @@ class Worker:
     def answer(self, response: bytes) -> None:
         """Answer LOCAL_PAGE."""
         self._library.kraal_answer(response, len(response))
+
+
+def _access(settings: WorkerSettings) -> list[Any]:
+    """A struct kraal_access, and what it points to."""
+    access = settings.access
+    if access is None:
+        return [_ffi.NULL]
+    texts = [_text(text) for _item, _form, text in access.steps]
+    steps = [
+        {"item": item, "form": form, "text": text}
+        for (item, form, _), text in zip(access.steps, texts, strict=True)
+    ]
+    array = _ffi.new("struct kraal_log_step[]", steps)
+    suppressed = _text("".join(f"{path}\n" for path in access.suppressed))
+    fields = {
+        "pipe": settings.access_pipe,
+        "steps": array,
+        "step_count": len(steps),
+        "json": access.json,
+        "limit": settings.log_limit,
+        "suppressed": suppressed,
+    }
+    return [_ffi.new("struct kraal_access *", fields), array, suppressed, texts]
 
 
 def _text(value: str | None) -> Any:

@@ -135,9 +135,11 @@ def _show(what: str, settings: Php) -> int:
 
 
 def _test(config: Config, options: Options, settings: Php, log: ErrorLog) -> int:
+    from kraal import accessfiles
     from kraal.inventory import doubts
 
     _open_log(config, options, log)
+    accessfiles.check(config.pools)
     _warn(config, log)
     for notice in doubts(config.pools, settings, os.environ):
         log.write(notice.level, str(notice))

@@ -34,6 +34,7 @@ class Tenant:
     started: float = 0.0  # seconds of the monotonic clock
     serving: bool = True
     decorated: bool = True
+    access_log: str | None = None
     fingerprint: str = ""
     patience: float | None = None  # seconds that it may drain; None: as long as it likes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 
-from kraal import fingerprints, generation, scoreboard, sizing, stopping
+from kraal import accessfiles, fingerprints, generation, scoreboard, sizing, stopping
 from kraal.boot import Order, Php
 from kraal.config.model import Config, LogLevel, Pool
 from kraal.errors import Exit, StartError
@@ -19,6 +19,7 @@ from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
 from kraal.orders import drain_timeout, order_for
+from kraal.orphans import Orphans
 from kraal.unix import memory, privileges, process
 from kraal.unix.channel import Channel, Kind, Output
 from kraal.unix.inherited import Passed
@@ -64,6 +65,7 @@ class Manager:
     started: float
     state: State = State.STARTING
     decorated: bool = True
+    access_log: str | None = None
     fingerprint: str = ""
     patience: float | None = None  # seconds that it drains at most for a reload
     said: int | None = None  # see Descriptor.SAID; until it was read
@@ -96,8 +98,7 @@ class Managers:
         self._hearing = Hearing(loop)
         self._table: dict[Pid, Manager] = {}
         self._failed_starts: dict[str, int] = {}
-        # Descriptors of the workers that a manager left behind when it was killed.
-        self._orphans: set[int] = set()
+        self.orphans = Orphans(loop)
         self._served: Set[str] = frozenset()
         self.launched = False
         self.stopping = False
@@ -131,6 +132,7 @@ class Managers:
                 tenant.started,
                 state,
                 tenant.decorated,
+                tenant.access_log,
                 tenant.fingerprint,
                 tenant.patience,
             )
@@ -161,6 +163,7 @@ class Managers:
                 started=each.started,
                 serving=each.state is State.SERVING,
                 decorated=each.decorated,
+                access_log=each.access_log,
                 fingerprint=each.fingerprint,
                 patience=each.patience,
             )
@@ -228,11 +231,34 @@ class Managers:
             ours,
             self._loop.now(),
             decorated=pool.decorate_workers_output,
+            access_log=pool.access_log,
             fingerprint=fingerprints.of_pool(order, pool.listen, self._sources),
             patience=drain_timeout(self._config.global_),
             said=said,
         )
         self._add(manager)
+        self._hand_access_log(manager)
+
+    def _hand_access_log(self, manager: Manager) -> None:
+        """Open the file, as the manager may not.  What is written meanwhile waits for it."""
+        if not manager.access_log:
+            return
+        try:
+            file = accessfiles.open_file(manager.access_log)
+        except StartError as error:
+            self._log.error(str(error))
+            return
+        if not manager.channel.hand(Kind.FILE, file):
+            self._log.error(f"[pool {manager.pool}] the manager does not take its access log: it is too busy")
+        os.close(file)
+
+    def reopen_access_logs(self, then: Callable[[], None]) -> None:
+        """Have lines go to new files of the same names; call when they do, if there are any."""
+        written = [each for each in self._table.values() if each.access_log]
+        for manager in written:
+            self._hand_access_log(manager)
+        if written:
+            self.hear_out(then)
 
     def _add(self, manager: Manager) -> None:
         self._table[manager.pid] = manager
@@ -318,7 +344,7 @@ class Managers:
         failed = manager.state is State.STARTING or age < sizing.HEALTHY_AGE
         superseded = manager.state is State.DRAINING
         manager.happened(Event.EXITED)
-        self._adopt_orphans(gone.pid)
+        self.orphans.take(process.open_session(gone.pid))
         if self.stopping or superseded:
             return
         text = f"[pool {manager.pool}] manager {gone.pid} exited {gone} after {age:.6f} seconds from start"
@@ -335,33 +361,6 @@ class Managers:
             for kind, payload in manager.channel.receive():
                 self._obey(manager, kind, payload)
         manager.channel.close()
-
-    def _adopt_orphans(self, session: Pid) -> None:
-        """The workers of a manager that was killed finish what they have; nobody else would end them."""
-        self.take_orphans(process.open_session(session))
-
-    def take_orphans(self, orphans: Iterable[int]) -> None:
-        """Look after workers without a manager; these are descriptors."""
-        for orphan in orphans:
-            self._orphans.add(orphan)
-            self._loop.watch(orphan, partial(self._forget_orphan, orphan))
-
-    def orphans(self) -> tuple[int, ...]:
-        """Their descriptors."""
-        return tuple(self._orphans)
-
-    def _forget_orphan(self, orphan: int) -> None:
-        self._orphans.remove(orphan)
-        self._loop.unwatch(orphan)
-        os.close(orphan)
-
-    def end_orphans(self) -> None:
-        """Kill the workers that managers left behind."""
-        for orphan in self._orphans:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(orphan, signal.SIGKILL)
-            os.close(orphan)
-        self._orphans.clear()
 
     # ------------------------------------------------------------ leaving
 

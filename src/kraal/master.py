@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from kraal import pidfile, report, stopping
+from kraal import accessfiles, pidfile, report, stopping
 from kraal.config.model import Config
 from kraal.errors import StartError
 from kraal.estate import Estate, Inheritance
@@ -55,7 +55,7 @@ class Master:
             else:
                 self._begin()
             stack.callback(pidfile.remove, self._config.global_.pid)
-            stack.callback(self._managers.end_orphans)
+            stack.callback(self._managers.orphans.end)
             self._loop.run()
         if self._failure:
             raise self._failure
@@ -64,6 +64,7 @@ class Master:
     # ------------------------------------------------------------ beginning
 
     def _begin(self) -> None:
+        accessfiles.check(self._config.pools)
         self._listeners.open(self._config.pools, self._setting.passed)
         self._reports = report.create()
         if self._config.global_.pid:
@@ -94,7 +95,7 @@ class Master:
             pid_file=self._config.global_.pid,
             daemonized=self._config.global_.daemonize,
             report=self._reports,
-            orphans=self._managers.orphans(),
+            orphans=self._managers.orphans.descriptors(),
         )
 
     def _take_over(self, inheritance: Inheritance) -> None:
@@ -109,7 +110,7 @@ class Master:
         stays = [each for each in old.tenants if each.serving and each.pool in inheritance.kept]
         leaves = [each for each in old.tenants if each not in stays]
         self._managers.take_over([*new.tenants, *stays])
-        self._managers.take_orphans(old.orphans)
+        self._managers.orphans.take(old.orphans)
         superseded = self._managers.take_over(leaves, superseded=True)
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._managers.resume()
@@ -151,6 +152,7 @@ class Master:
             self._log.notice("error log file re-opened")
         except StartError as error:
             self._log.error(str(error))
+        self._managers.reopen_access_logs(lambda: self._log.notice("access log file re-opened"))
 
     # ------------------------------------------------------------ stopping
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from kraal import stopping
 from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Global, Pool, worker_environment
+from kraal.logs.access import Access, compile_access
 
 
 def order_for(
@@ -48,6 +49,7 @@ def order_for(
         status_path=pool.pm_status_path,
         ping_path=pool.ping_path,
         ping_response=pool.ping_response or "pong",
+        access=_access(pool),
         catch_output=pool.catch_workers_output,
         log_level=global_.log_level,
         log_limit=global_.log_limit,
@@ -91,6 +93,12 @@ def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...]) -> Privil
         nice=pool.process_priority,
         chroot=pool.chroot or None,
     )
+
+
+def _access(pool: Pool) -> Access | None:
+    if not pool.access_log:
+        return None
+    return compile_access(pool.access_log, pool.access_format or "", pool.access_suppress_path)
 
 
 def _preload_user(pool: Pool, *, as_root: bool) -> tuple[tuple[str, str, bool], ...]:

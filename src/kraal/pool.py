@@ -14,15 +14,18 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import overtime, runtime, sizing, stopping, worker
+from kraal import overtime, runtime, sizing, stopping, streams, worker
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
+from kraal.coroner import Coroner
 from kraal.crew import Asked, Crew, Worker
 from kraal.errors import Exit, StartError
 from kraal.logs.capture import Pipes
 from kraal.logs.relay import Level, Relay, message
 from kraal.lookout import Lookout
+from kraal.obituary import describe
 from kraal.scoreboard import Scoreboard
+from kraal.scribe import Scribe
 from kraal.timekeeper import Hands, Timekeeper
 from kraal.unix import memory, priority, process, queue
 from kraal.unix.channel import Channel, Kind
@@ -47,6 +50,10 @@ class Manager:
         self._loop = Loop()
         self._scoreboard = Scoreboard(memory.map_shared(Descriptor.SCOREBOARD))
         self._relay = Relay(channel, self._loop, least=order.log_level, buffering=order.log_buffering)
+        self._scribe: Scribe | None = None
+        if order.access:
+            self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
+        self._coroner = Coroner()
         self._crew = Crew(self._scoreboard)
         self._wanted = self._size.at_start
         self._state = sizing.State()
@@ -87,7 +94,7 @@ class Manager:
         self._loop.on_signal(signal.SIGINT, self._terminate)
         self._loop.on_signal(signal.SIGQUIT, self._quit)
         gc.freeze()
-        _let_go_of_terminal(null)
+        streams.let_go_of_terminal(null)
         if self._order.max_memory and not process.own_memory(self._pid):
             text = "pm.max_memory has no effect: there is no /proc to read it from (chroot?)"
             self._relay.log(Level.WARNING, text)
@@ -252,6 +259,7 @@ class Manager:
                 self._lookout.alarm,
                 self._pid,
                 pipes.unfinished,
+                self._scribe.keep_in_child() if self._scribe else -1,
             )
         except BaseException:
             os._exit(Exit.SOFTWARE)
@@ -262,6 +270,8 @@ class Manager:
             dead = self._crew.part(gone.pid)
             if dead:
                 self._bury(dead, gone)
+            elif self._scribe:
+                self._scribe.buried(gone.pid)
         if self._ladder is None:
             if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
@@ -274,6 +284,7 @@ class Manager:
         failed = gone.code != Exit.OK and sizing.is_failed_start(age, self._scoreboard.requests(dead.slot))
         self._failed_starts = self._failed_starts + 1 if failed else 0
         self._timekeeper.remove(dead.pid)
+        state = self._scoreboard.worker(dead.slot)
         self._php.vacate(self._scoreboard.memory, dead.slot)
         os.eventfd_write(Descriptor.POKE, 1)
         level = Level.NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else Level.WARNING
@@ -286,13 +297,15 @@ class Manager:
                 self._wanted += 1
         if self._ladder is not None:
             level = Level.DEBUG
-        self._relay.log(level, f"child {gone.pid} {end} after {age:.6f} seconds from start")
+        self._relay.log(level, describe(self._coroner.examine(gone, end, age, state)))
 
     # ------------------------------------------------------------ leaving
 
     def _on_channel(self) -> None:
         try:
-            for kind, _payload in self._channel.receive():
+            for kind, _payload, descriptors in self._channel.receive_all():
+                if kind == Kind.FILE and self._scribe and descriptors:
+                    self._scribe.use(descriptors[0])
                 if kind in (Kind.QUIT, Kind.TERMINATE):
                     self._handoff.end()
                 if kind == Kind.QUIT:
@@ -342,23 +355,10 @@ class Manager:
         self._next_step = self._loop.call_later(step.patience, lambda: self._climb(following))
 
     def _leave(self) -> None:
+        if self._scribe and (text := self._scribe.finish(self._scoreboard.untold)):
+            self._relay.log(Level.WARNING, text)
         self._relay.finish()
         self._loop.stop()
-
-
-def _speak_into_file(*, wanted: bool) -> None:
-    """Extensions write to standard output and standard error; who catches that of workers wants this, too."""
-    if wanted:
-        os.dup2(Descriptor.SAID, 1)
-        os.dup2(Descriptor.SAID, 2)
-    os.close(Descriptor.SAID)
-
-
-def _let_go_of_terminal(null: int) -> None:
-    """What workers write goes nowhere unless it is caught, and nobody waits for us to close a terminal."""
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
 
 
 def main() -> int:
@@ -371,7 +371,7 @@ def main() -> int:
     setproctitle(f"kraal: pool {order.pool} (manager)")
     # Now, because a root folder of the pool's own need not have it.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    _speak_into_file(wanted=order.catch_output)
+    streams.speak_into_file(wanted=order.catch_output)
     for nice in sys.argv[1:]:
         priority.take(int(nice))
     try:

@@ -42,6 +42,7 @@ class WorkerState:
     accepted_ns: int
     finished_ns: int
     cpu_ns: int
+    waited_ns: int = -1  # before it came here; -1: nobody knows
     memory: int
     content_length: int
     method: str
@@ -49,6 +50,7 @@ class WorkerState:
     uri: str
     query: str
     script: str
+    error: str = ""  # the last that PHP raised in this request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,10 @@ class Scoreboard:
         """The pool has reached its limit once more."""
         self._header.max_children_reached += 1
 
+    def untold(self) -> int:
+        """How many lines of the access log were lost that the error log was not told of."""
+        return int(self._header.log_untold)
+
     def requests(self, index: int) -> int:
         """How many requests the worker in a slot has taken."""
         return int(self._slots[index].requests)
@@ -171,9 +177,11 @@ def _decode(slot: Any) -> WorkerState | None:
         accepted_ns=slot.accepted_ns,
         finished_ns=slot.finished_ns,
         cpu_ns=slot.cpu_ns,
+        waited_ns=slot.waited_ns,
         memory=slot.memory,
         content_length=slot.content_length,
         **{name: _text(getattr(slot, name)) for name in ("method", "user", "uri", "query", "script")},
+        error=_text(slot.error) if slot.error_request == slot.requests else "",
     )
 
 

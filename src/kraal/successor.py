@@ -8,7 +8,7 @@ import signal
 import socket
 from contextlib import ExitStack
 
-from kraal import fingerprints, pidfile, stopping, succession
+from kraal import accessfiles, fingerprints, pidfile, stopping, succession
 from kraal.config.model import Config
 from kraal.errors import StartError
 from kraal.estate import Estate, Task, Tenant
@@ -46,6 +46,7 @@ class Successor:
         self._watch_signals()
         with ExitStack() as failed:
             failed.callback(self._listeners.close)
+            accessfiles.check(self._config.pools)
             self._listeners.inherit(self._task.estate.sockets)
             self._listeners.open(self._config.pools)
             pid_file = self._config.global_.pid

@@ -33,6 +33,7 @@ class Place:
     alarm: int
     manager: int  # its pid
     unfinished: mmap | None  # see capture.py
+    access: int  # the pipe to the scribe, if there is one
 
 
 def serve_and_exit(place: Place, mask: set[int | signal.Signals]) -> NoReturn:
@@ -109,6 +110,8 @@ def _settings(place: Place) -> WorkerSettings:
         ping_path=order.ping_path,
         pool=order.pool,
         policy=order.policy,
+        access=order.access,
+        access_pipe=place.access,
     )
 
 

@@ -55,6 +55,16 @@ def servers() -> Iterator[dict[Kind, FpmServer]]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def logging_server() -> Iterator[FpmServer]:
+    """One that writes an access log, with all that its default format and the format json show."""
+    with workspace() as directory:
+        log = {"access.log": f"{directory}/access.log", "access.format": "json"}
+        server = FpmServer.start("kraal", directory, pool=POOL | log, tcp=True)
+        yield server
+        server.stop()
+
+
 def asked(server: FpmServer, uri: str) -> Iterator[None]:
     """The requests, each on a connection of its own."""
     for _ in range(REQUESTS):
@@ -133,6 +143,17 @@ def test_request_on_a_kept_connection_makes_no_other_call(
     assert names(first) in ([*KEPT, "epoll_ctl", "epoll_wait"], [*KEPT, "epoll_wait"])
     for request in requests:
         assert names(request) == [*KEPT, "epoll_wait"]
+
+
+def test_access_log_costs_one_call(logging_server: FpmServer, directory: Path) -> None:
+    calls = traced(logging_server, asked_on_one_connection, directory / "list")
+    _first, *requests = parts(calls, lambda call: call[0] == "recvfrom" and call[1] > 0)
+
+    assert len(requests) >= REQUESTS - 2
+    for request in requests:
+        found = names(request)
+        found.remove("write")
+        assert found == [*KEPT, "epoll_wait"]
 
 
 @pytest.mark.parametrize("way", [asked, asked_on_one_connection], ids=["new connections", "kept connection"])

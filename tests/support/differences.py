@@ -9,6 +9,7 @@ _NO_SYSTEMD = "php-fpm does not take sockets from systemd"
 _WAITS = "php-fpm waits for the rest until the web server leaves, though the body has ended"
 _STOPS = "php-fpm ends what runs, unless process_control_timeout is set, and serves nobody until it is gone"
 _PINNED = "php-fpm's worker belongs to its connection until that is closed"
+_NO_SCRIBE = "php-fpm's workers write themselves"
 _TAKEN_ALONG = "php-fpm's worker takes its connection along"
 
 PHP_FPM_DIFFERS: dict[str, str] = {
@@ -21,6 +22,10 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_work_after_the_answer_holds_up_no_kept_connection": _PINNED,
     "test_kept_connection_outlives_its_workers": _TAKEN_ALONG,
     "test_kept_connection_outlives_a_worker_that_is_told_to_leave": _TAKEN_ALONG,
+    "test_status_of_shutdown_functions_is_logged": "php-fpm's line is made before they run",
+    "test_control_characters_are_escaped": "php-fpm writes them as they are",
+    "test_line_is_as_long_as_log_limit": "php-fpm cuts it at 1024 bytes, before 8.5",
+    "test_no_line_is_lost_when_the_file_is_moved": "php-fpm ends its workers, and running requests with them",
     "test_request_is_not_run_when_its_client_has_left": "php-fpm runs it",
     "test_an_unknown_management_type_is_named_in_the_answer": "php-fpm closes the connection",
     "test_an_unknown_role_is_refused": "php-fpm closes the connection",
@@ -53,6 +58,13 @@ KRAAL_ONLY: dict[str, str] = {
     "test_params_without_end_are_refused": "php-fpm has no limit but memory",
     "test_workers_leave_when_their_master_is_killed": "php-fpm's workers stay and go on serving",
     "test_the_master_never_loads_php": "php-fpm is PHP",
+    "test_json_is_json_whatever_is_asked_for": "php-fpm has no format json",
+    "test_request_id_is_that_of_the_web_server": "php-fpm knows none",
+    "test_workers_do_not_wait_for_the_access_log": "php-fpm does not even start without a reader",
+    "test_stopped_scribe_stops_no_worker": _NO_SCRIBE,
+    "test_scribe_that_is_killed_is_replaced_and_loses_nothing": _NO_SCRIBE,
+    "test_scribe_whose_reader_never_comes_does_not_outlive_the_server": _NO_SCRIBE,
+    "test_full_disk_is_told_and_counted": "php-fpm's workers do not look whether it was written",
     "test_workers_do_not_wait_for_the_log": "php-fpm's workers wait when their pipe is full",
     "test_lines_that_nobody_can_keep_are_counted": "php-fpm's workers wait when their pipe is full",
     "test_pid_file_moves_with_the_configuration": "php-fpm leaves the old one behind",

@@ -197,12 +197,13 @@ class FpmServer:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def workers(self) -> set[int]:
-        """The processes that answer requests: those without children of their own, managers aside."""
+        """The processes that answer requests: those without children, managers and scribes aside."""
         below = processes.descendants(self.pid)
         return {
             pid
             for pid in below
-            if not processes.children(pid) and not processes.command_line(pid).endswith("(manager)")
+            if not processes.children(pid)
+            and not processes.command_line(pid).endswith(("(manager)", "(access log)"))
         }
 
     def send(self, number: signal.Signals) -> None:

@@ -178,6 +178,17 @@ def test_a_format_of_php_fpm_is_taken(text: str) -> None:
     assert complaint(text) is None
 
 
+@pytest.mark.parametrize("text", ["%i %w %{micro}w", "json", "json ", "json %{HTTP_HOST}e  %{X-A}o"])
+def test_a_format_of_kraal_is_taken(text: str) -> None:
+    assert complaint(text) is None
+
+
+@pytest.mark.parametrize("text", ["json %m", "json %{a}e x", "json %{}e", "json x"])
+def test_other_things_cannot_be_added_to_json(text: str) -> None:
+    wanted = "only variables (%{NAME}e) and headers (%{NAME}o) can be added to the format json"
+    assert complaint(text) == wanted
+
+
 FORMATS = [
     ("%z", "Invalid token in the access.format (%z)"),
     ("a %m %-", "Invalid token in the access.format (%-)"),

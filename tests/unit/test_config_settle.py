@@ -137,9 +137,6 @@ def test_without_root_an_unknown_user_matters_only_to_the_test_of_the_configurat
 
 
 def test_what_is_not_in_force_yet_is_one_warning_per_line() -> None:
-    text = GOOD + "access.log = /a\naccess.suppress_path[] = /ping\n"
+    text = "[global]\nevents.mechanism = epoll\n" + GOOD
 
-    assert notices(text) == [
-        "WARNING: [f.conf:6] access.log is not in force in this version of kraal",
-        "WARNING: [f.conf:7] access.suppress_path is not in force in this version of kraal",
-    ]
+    assert notices(text) == ["WARNING: [f.conf:2] events.mechanism is not in force in this version of kraal"]

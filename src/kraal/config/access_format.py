@@ -7,26 +7,39 @@ _MODIFIERS = {
     "d": ("seconds", "milliseconds", "milli", "miliseconds", "mili", "microseconds", "micro"),
     "M": ("bytes", "kilobytes", "kilo", "megabytes", "mega"),
 }
+_MODIFIERS["w"] = _MODIFIERS["d"]
 _ALLOWED = {
     "C": "only 'total', 'user' or 'system' are allowed",
     "d": "only 'seconds', 'milli', 'milliseconds', 'micro' or 'microseconds' are allowed",
     "M": "only 'bytes', 'kilo', 'kilobytes', 'mega' or 'megabytes' are allowed",
 }
+_ALLOWED["w"] = _ALLOWED["d"]
 _NAMED = {"e": "environment variable", "o": "header"}
 _TIMES = "tT"
-_PLAIN = "%flmnpPqQrRsu"
+_PLAIN = "%filmnpPqQrRsu"
 _BRACES = re.compile(r"\{([^}]*)\}")
 # A placeholder with everything in braces that stands before its letter; the last pair counts.
-_PLACEHOLDER = re.compile(r"%((?:\{[^}]*\})*)(.?)", re.DOTALL)
+PLACEHOLDER = re.compile(r"%((?:\{[^}]*\})*)(.?)", re.DOTALL)
+
+# kraal's own format: fields of JSON, and further ones for variables and headers.
+JSON = re.compile(r"json(?:\s+%\{[^}]+\}[eo])*\s*")
+_BEGINS_JSON = re.compile(r"json(?:\s|$)")
+
+
+def modifier_of(placeholder: re.Match[str]) -> str:
+    """What stands in its braces."""
+    return next(reversed(_BRACES.findall(placeholder[1])), "")
 
 
 def complaint(text: str) -> str | None:
     """Say what is wrong with a format; None if nothing is."""
-    for match in _PLACEHOLDER.finditer(text):
+    if _BEGINS_JSON.match(text) and not JSON.fullmatch(text):
+        return "only variables (%{NAME}e) and headers (%{NAME}o) can be added to the format json"
+    for match in PLACEHOLDER.finditer(text):
         braces, letter = match.groups()
         if letter == "{" or (braces and not letter):
             return "missing closing embrace in the access.format"
-        found = _about(letter, next(reversed(_BRACES.findall(braces)), "")) if letter else None
+        found = _about(letter, modifier_of(match)) if letter else None
         if found is not None:
             return found
     return None

@@ -177,8 +177,8 @@ POOL = (
     _later(_pool("pm.status_listen", Kind.TEXT, "Address that answers the status page alone.", "8.0")),
     _pool("ping.path", Kind.TEXT, "URI that answers that the pool is alive."),
     _pool("ping.response", Kind.TEXT, "Answer to a ping."),
-    _later(_pool("access.log", Kind.PATH, "File of the access log.")),
-    _later(_pool("access.format", Kind.TEXT, "Format of the access log.")),
+    _pool("access.log", Kind.PATH, "File of the access log."),
+    _pool("access.format", Kind.TEXT, "Format of the access log, or `json`."),
     _later(_pool("slowlog", Kind.PATH, "File for the stacks of slow requests.")),
     _later(_pool("request_slowlog_timeout", Kind.TIME, "Time after which a request is slow; 0 is never.")),
     _later(_pool("request_slowlog_trace_depth", Kind.INTEGER, "Frames of a slow request's stack.", "7.2")),
@@ -236,5 +236,5 @@ ARRAYS = (
     ArrayDirective("php_flag", "Boolean PHP setting that scripts may change."),
     ArrayDirective("php_admin_value", "PHP setting that scripts may not change."),
     ArrayDirective("php_admin_flag", "Boolean PHP setting that scripts may not change."),
-    ArrayDirective("access.suppress_path", "Path whose requests are not logged.", "8.2", in_force=False),
+    ArrayDirective("access.suppress_path", "Path whose requests are not logged if they succeed.", "8.2"),
 )

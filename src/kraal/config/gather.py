@@ -164,7 +164,6 @@ class Gatherer:
                     draft.php_values.append(PhpValue(kind, key, str(int(boolean(entry.value))), entry.at))
                 case _:
                     draft.suppressed.append(draft.expand(entry.value))
-                    self._not_in_force(entry)
         except ValueProblem as problem:
             self._refuse(entry, None, f"error while parsing '{entry.name}[{excerpt(key)}]' : {problem}")
 

@@ -11,6 +11,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import ClassVar
 
+from kraal.unix import parcels
+
 MAX_MESSAGE = 16384
 _AT_ONCE = 1000  # more than the socket holds
 
@@ -27,6 +29,7 @@ class Kind(IntEnum):
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written
     DRAIN = 19  # master: others serve now: finish what runs, and leave
+    FILE = 20  # master: the access log, opened; a descriptor comes along
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,16 @@ class Channel:
             pass
         return True
 
+    def hand(self, kind: Kind, descriptor: int) -> bool:
+        """Send a descriptor without ever waiting for the peer; False if it has no room for it now."""
+        try:
+            socket.send_fds(self._socket, [bytes([kind])], [descriptor], socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return True
+
     def receive(self) -> Iterator[tuple[int, bytes]]:
         """What has arrived.  Raises EOFError, after the last message, when the peer is gone.
 
@@ -104,3 +117,16 @@ class Channel:
             if not message:
                 raise EOFError
             yield message[0], message[1:]
+
+    def receive_all(self) -> Iterator[tuple[int, bytes, list[int]]]:
+        """The same with the descriptors that came along; for whoever can trust the peer."""
+        for _ in range(_AT_ONCE):
+            try:
+                message, descriptors = parcels.receive(self._socket)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                message, descriptors = b"", []
+            if not message:
+                raise EOFError
+            yield message[0], message[1:], descriptors

@@ -30,6 +30,7 @@ class Exit:
     code: int | None  # None: by a signal
     signal: int | None = None
     core: bool = False
+    memory: int = 0  # bytes that it had at most
 
     def __str__(self) -> str:
         if self.signal is None:
@@ -169,15 +170,15 @@ def reap() -> Iterator[Exit]:
     """Children that have ended, each once."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
             return
         if os.WIFSIGNALED(status):
-            yield Exit(Pid(pid), None, os.WTERMSIG(status), os.WCOREDUMP(status))
+            yield Exit(Pid(pid), None, os.WTERMSIG(status), os.WCOREDUMP(status), used.ru_maxrss << 10)
         else:
-            yield Exit(Pid(pid), os.waitstatus_to_exitcode(status))
+            yield Exit(Pid(pid), os.waitstatus_to_exitcode(status), memory=used.ru_maxrss << 10)
 
 
 def _in_session(pid: int, session: int) -> bool:

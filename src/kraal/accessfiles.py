@@ -1,0 +1,67 @@
+"""The files of access logs: opened by the master, whoever the pools run as, and written by their scribes."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+
+from kraal.config.model import Pool
+from kraal.errors import Exit, StartError
+
+_MODE = 0o600
+# Names of descriptors of our own, which cannot always be opened once more.
+_OWN_DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|/proc/self/fd/(?P<b>\d+)")
+_STREAMS = {"in": 0, "out": 1, "err": 2}
+
+
+def open_file(path: str) -> int:
+    """Append to a file, never waiting for the reader of a pipe.  Raises StartError."""
+    try:
+        return _open(path)
+    except OSError as error:
+        text = f"failed to open access log ({path}): {error.strerror} ({error.errno})"
+        raise StartError(text, exit=Exit.CONFIG) from error
+
+
+def check(pools: Iterable[Pool]) -> None:
+    """Open them all, and let go of them.  Raises StartError."""
+    for pool in pools:
+        if pool.access_log:
+            os.close(open_file(pool.access_log))
+
+
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK, _MODE)
+    except OSError as error:
+        own = _OWN_DESCRIPTOR.fullmatch(path)
+        if own and error.errno in (errno.ENXIO, errno.EACCES):
+            # A socket, or what another user opened for us.
+            return _duplicate(own)
+        if error.errno != errno.ENXIO:
+            raise
+        return _open_pipe(path)
+    if not _OWN_DESCRIPTOR.fullmatch(path) and stat.S_ISFIFO(os.fstat(fd).st_mode):
+        with suppress(PermissionError):
+            both = _open_pipe(path)
+            os.close(fd)
+            return both
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _open_pipe(path: str) -> int:
+    """For writing and reading: when its reader is gone, lines wait in it for the next one."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _duplicate(own: re.Match[str]) -> int:
+    number = int(_STREAMS[own["name"]] if own["name"] else own["a"] or own["b"])
+    fd = os.dup(number)
+    os.set_inheritable(fd, False)
+    return fd

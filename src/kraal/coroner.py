@@ -1,0 +1,33 @@
+"""Find out what a worker that is gone was at, as far as the system tells."""
+
+import signal
+import time
+
+from kraal.errors import Exit
+from kraal.obituary import Death
+from kraal.scoreboard import WorkerState
+from kraal.unix import cgroup, process
+
+
+class Coroner:
+    """Knows how many processes the kernel had killed for lack of memory before."""
+
+    def __init__(self) -> None:
+        self._oom_kills = cgroup.oom_kills()
+
+    def examine(self, gone: process.Exit, end: str, age: float, state: WorkerState | None) -> Death:
+        """`end` says how it ended, `state` is what it left."""
+        return Death(
+            pid=gone.pid,
+            end=end,
+            age=age,
+            expected=gone.code == Exit.OK or gone.signal == signal.SIGQUIT,
+            state=state,
+            now_ns=time.monotonic_ns(),
+            memory=gone.memory,
+            out_of_memory=gone.signal == signal.SIGKILL and self._is_out_of_memory(),
+        )
+
+    def _is_out_of_memory(self) -> bool:
+        before, self._oom_kills = self._oom_kills, cgroup.oom_kills()
+        return self._oom_kills > before

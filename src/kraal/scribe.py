@@ -1,0 +1,139 @@
+"""The scribe of a pool: a process that writes the access log, so that workers never wait for a disk.
+
+Workers put lines into a pipe.  The scribe (native/scribe.c) reads them by the batch and writes them to the
+file that the master has opened.  It leaves when nobody has the pipe any more: manager and workers are gone.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from struct import Struct
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from kraal.errors import Exit
+from kraal.unix import parcels
+from kraal.unix.loop import Loop
+from kraal.unix.process import Pid
+
+# Room for what a busy pool logs while the disk is slow; an unprivileged user may have so much.
+_PIPE_SIZE = 1 << 20
+# How long the last lines may take when the manager leaves.
+_LAST_LINES = 2.0
+# After one that died, or could not be started; lines wait in the pipe.
+_AGAIN = 0.1
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP, signal.SIGPIPE)
+_TOO_SLOW = "its reader or its disk does not keep up"
+_INT = Struct("i")
+_LAST_DESCRIPTOR = (1 << 31) - 1
+
+
+class Scribe:
+    """The one owner of the pipe and of the process."""
+
+    def __init__(self, pool: str, loop: Loop, write: Callable[[int, int], None]) -> None:
+        """`write` is the native loop that writes."""
+        self._pool = pool
+        self._loop = loop
+        self._write = write
+        self._lines, self.pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        with suppress(OSError):
+            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._file = -1
+        self._pid: Pid | None = None
+
+    def use(self, file: int) -> None:
+        """Write to this file from now on; it is the scribe's to close."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = file
+        parcels.send(self._ours, b"f", [file])
+        if self._pid is None:
+            self._start()
+
+    def buried(self, pid: int) -> None:
+        """If this process was the scribe, another one goes on with what is left in the pipe."""
+        if pid == self._pid:
+            self._pid = None
+            self._loop.call_later(_AGAIN, self._start_again)
+
+    def _start_again(self) -> None:
+        # The one before may have taken its file or not: the next one finds it for sure.
+        self._ours.close()
+        self._theirs.close()
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parcels.send(self._ours, b"f", [self._file])
+        self._start()
+
+    def keep_in_child(self) -> int:
+        """After fork: close what is not the worker's; returns the end that it writes to."""
+        self._ours.close()
+        self._theirs.close()
+        os.close(self._lines)
+        if self._file >= 0:
+            os.close(self._file)
+        return self.pipe
+
+    def finish(self, untold: Callable[[], int]) -> str:
+        """Let it write what is left, after the last worker.  Returns what there is to say for the error log.
+
+        `untold` gives the number of lines that were lost, as far as the error log was not told.
+        """
+        self._write_last()
+        lost, unread = untold(), self._unread()
+        if unread:
+            return f"{unread} bytes of the access log lost, and lines before ({lost}): {_TOO_SLOW}"
+        return f"lines of the access log lost: {lost}" if lost else ""
+
+    def _write_last(self) -> None:
+        os.close(self.pipe)
+        self._ours.close()
+        deadline = time.monotonic() + _LAST_LINES
+        while self._pid is not None and time.monotonic() < deadline:
+            if os.waitpid(self._pid, os.WNOHANG) != (0, 0):
+                return
+            time.sleep(0.002)
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _unread(self) -> int:
+        return int(_INT.unpack(fcntl.ioctl(self._lines, termios.FIONREAD, bytes(_INT.size)))[0])
+
+    def _start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+        try:
+            pid = Pid(os.fork())
+            if pid == 0:
+                self._become(before)
+            self._pid = pid
+        except OSError:
+            # Too many processes, or no memory: that may pass.
+            self._loop.call_later(_AGAIN, self._start_again)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _become(self, mask: set[int | signal.Signals]) -> NoReturn:
+        """Runs in the child."""
+        try:
+            setproctitle(f"kraal: pool {self._pool} (access log)")
+            self._loop.close_in_child()
+            # It leaves when there is nothing left to write, and not sooner.
+            for number in _IGNORED:
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            # The pipe's other end above all, or there would be no end; and whoever else waits for the end of
+            # something is not to wait for us.
+            first, second = sorted((self._lines, self._theirs.fileno()))
+            os.closerange(3, first)
+            os.closerange(first + 1, second)
+            os.closerange(second + 1, _LAST_DESCRIPTOR)
+            self._write(self._lines, self._theirs.fileno())
+        finally:
+            os._exit(Exit.OK)
