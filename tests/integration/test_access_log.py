@@ -291,7 +291,6 @@ def test_request_id_is_that_of_the_web_server(start_server: StartServer, directo
 def test_no_line_is_lost_when_the_file_is_moved(start_server: StartServer, directory: Path) -> None:
     server = logging_server(start_server, directory, "%q", **{"pm.max_children": "2"})
     uri = server.script("a.php", "echo getmypid();")
-    workers = server.workers()
     asked = 0
     for turn in range(3):
         for _ in range(20):
@@ -301,14 +300,12 @@ def test_no_line_is_lost_when_the_file_is_moved(start_server: StartServer, direc
         server.send(signal.SIGUSR1)
         server.wait_log("NOTICE: access log file re-opened$", times=turn + 1)
         server.fetch(f"{uri}?{asked}")
+        wait_until(lambda: lines(directory / LOG)[-1:] == [str(asked)], what="the new file is used")  # noqa: B023
         asked += 1
-        assert wait_lines(directory / LOG, 1)[-1] == str(asked - 1)
     server.stop()
     moved = [directory / f"{LOG}.{turn}" for turn in range(3)]
     assert [int(line) for file in (*moved, directory / LOG) for line in lines(file)] == list(range(asked))
-    assert not lines(directory / LOG)[1:]
-    assert workers  # and they have stayed:
-    assert len(server.log_lines("child .* started")) == 0
+    assert not server.log_lines("child .* started")
 
 
 def test_lines_are_complete_when_the_server_stops(start_server: StartServer, directory: Path) -> None:

@@ -78,7 +78,7 @@ class Writer:
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Writer:
     library = tmp_path_factory.mktemp("scoreboard") / "scoreboard.so"
-    sources = [NATIVE / "scoreboard.c", NATIVE / "params.c"]
+    sources = [NATIVE / f"{name}.c" for name in ("scoreboard", "params", "waiting")]
     command: list[str | Path] = ["gcc", "-std=gnu11", "-shared", "-fPIC", *WARNINGS, "-o", library, *sources]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
