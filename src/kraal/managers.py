@@ -344,7 +344,7 @@ class Managers:
         failed = manager.state is State.STARTING or age < sizing.HEALTHY_AGE
         superseded = manager.state is State.DRAINING
         manager.happened(Event.EXITED)
-        self.orphans.take(process.open_session(gone.pid))
+        self.orphans.adopt(gone.pid)
         if self.stopping or superseded:
             return
         text = f"[pool {manager.pool}] manager {gone.pid} exited {gone} after {age:.6f} seconds from start"

@@ -1,12 +1,19 @@
-"""Workers whose manager was killed: they finish what they have, and nobody else would end them."""
+"""The workers of managers that were killed: they finish what they have, and nobody else would end them."""
 
 import os
+import resource
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 
+from kraal.unix import process
 from kraal.unix.loop import Loop
+from kraal.unix.process import Pid
+
+# Of the descriptors that the master may have.  A pool can leave behind as many processes as it likes.
+_SHARE = 8
 
 
 class Orphans:
@@ -14,27 +21,34 @@ class Orphans:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._fds: set[int] = set()
+        self._open: set[int] = set()
 
-    def take(self, fds: Iterable[int]) -> None:
-        """Look after these."""
-        for fd in fds:
-            self._fds.add(fd)
-            self._loop.watch(fd, partial(self._forget, fd))
+    def adopt(self, session: Pid) -> None:
+        """Look after those of a manager, if they are not too many: the kernel has told all to leave."""
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _SHARE - len(self._open)
+        # Without descriptors to spare we do without.
+        with suppress(OSError):
+            self.take(islice(process.open_session(session), max(0, room)))
+
+    def take(self, descriptors: Iterable[int]) -> None:
+        """Look after these, which are descriptors."""
+        for orphan in descriptors:
+            self._open.add(orphan)
+            self._loop.watch(orphan, partial(self._forget, orphan))
 
     def descriptors(self) -> tuple[int, ...]:
-        """Of all that are left."""
-        return tuple(self._fds)
+        """Of all."""
+        return tuple(self._open)
 
     def end(self) -> None:
         """Kill them."""
-        for fd in self._fds:
+        for orphan in self._open:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-            os.close(fd)
-        self._fds.clear()
+                signal.pidfd_send_signal(orphan, signal.SIGKILL)
+            os.close(orphan)
+        self._open.clear()
 
-    def _forget(self, fd: int) -> None:
-        self._fds.remove(fd)
-        self._loop.unwatch(fd)
-        os.close(fd)
+    def _forget(self, orphan: int) -> None:
+        self._open.remove(orphan)
+        self._loop.unwatch(orphan)
+        os.close(orphan)

@@ -44,6 +44,9 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_owner_and_mode_of_a_socket_follow_the_configuration": "php-fpm leaves them as they are",
     "test_socket_file_that_somebody_removed_is_there_again": "php-fpm listens where nobody can connect",
     "test_nothing_that_a_pool_says_can_be_taken_for_another_line": "php-fpm writes what it reads",
+    "test_workers_have_nothing_open_that_is_another_pool_s": "php-fpm's share OPcache's lock and the log",
+    "test_programs_that_scripts_start_inherit_nothing": "php-fpm passes on its socket and the connection",
+    "test_script_cannot_free_itself_through_the_socket_of_its_pool": "with php-fpm it can",
 }
 
 # Not run on php-fpm at all.

@@ -25,8 +25,8 @@ def revoke(path: str) -> None:
         os.removexattr(path, "system.posix_acl_access")
 
 
-def grant(path: str, acl: Acl, mode: int | None = None) -> None:
-    """Let them read and write, beside those whom the mode lets.  Raises StartError.
+def grant(path: str, acl: Acl, mode: int | None = None, *, shown: str = "") -> None:
+    """Let them read and write, beside those whom the mode lets.  Raises StartError, which says `shown`.
 
     With a mode, all that was granted before is replaced, at once.
     """
@@ -38,7 +38,7 @@ def grant(path: str, acl: Acl, mode: int | None = None) -> None:
     try:
         entries = posix1e.ACL(file=path) if mode is None else posix1e.ACL(mode=mode)
     except OSError as error:
-        raise _failure("read", path, error) from error
+        raise _failure("read", shown or path, error) from error
     # Named twice, somebody would make the list invalid.
     users = dict.fromkeys((posix1e.ACL_USER, uid) for uid in acl.users)
     groups = dict.fromkeys((posix1e.ACL_GROUP, gid) for gid in acl.groups)
@@ -51,7 +51,7 @@ def grant(path: str, acl: Acl, mode: int | None = None) -> None:
         entries.calc_mask()
         entries.applyto(path)
     except OSError as error:
-        raise _failure("write", path, error) from error
+        raise _failure("write", shown or path, error) from error
 
 
 def _failure(verb: str, path: str, error: OSError) -> StartError:

@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kraal.errors import StartError
@@ -183,7 +185,10 @@ def open_unix(path: str, backlog: int, ownership: Ownership) -> Listener:
         os.umask(before)
     made = opened(listening, path)
     try:
-        _hand_over(path, ownership)
+        with _held(made) as file:
+            if file is None:
+                raise OwnershipError(f"the socket '{path}' was taken away or exchanged while it was made")
+            _hand_over(file, ownership, path)
         _listen(listening, backlog, path)
     except StartError:
         made.close()
@@ -194,30 +199,54 @@ def open_unix(path: str, backlog: int, ownership: Ownership) -> Listener:
 def adjust(listener: Listener, backlog: int, ownership: Ownership | None) -> None:
     """Change a listener that is in use; the ownership is that of a socket file.  Raises StartError."""
     _listen(listener.socket, backlog, listener.key)
-    if ownership is None or not listener.ours or listener.is_lost:
+    if ownership is None or not listener.ours:
+        return
+    with _held(listener) as file:
+        if file is None:
+            return
+        try:
+            if ownership.acl:
+                grant(file, ownership.acl, ownership.mode, shown=listener.key)
+            else:
+                revoke(file)
+                os.chmod(file, ownership.mode)
+                _hand_over(file, ownership, listener.key)
+        except OSError as error:
+            raise OwnershipError(
+                f"failed to chmod() the socket '{listener.key}': {_reason(error)}"
+            ) from error
+
+
+@contextmanager
+def _held(listener: Listener) -> Iterator[str | None]:
+    """A name for the socket file as long as this lasts; None if that is lost.
+
+    Its folder may be in the hands of the pool's user, who would like the owner or the mode of another file
+    changed: whatever he puts in the place of the socket now, even a link, is not what the name means.
+    """
+    try:
+        fd = os.open(listener.key, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        yield None
         return
     try:
-        if ownership.acl:
-            grant(listener.key, ownership.acl, ownership.mode)
-        else:
-            revoke(listener.key)
-            os.chmod(listener.key, ownership.mode)
-            _hand_over(listener.key, ownership)
-    except OSError as error:
-        raise OwnershipError(f"failed to chmod() the socket '{listener.key}': {_reason(error)}") from error
+        found = os.fstat(fd)
+        yield f"/proc/self/fd/{fd}" if (found.st_dev, found.st_ino) == listener.identity else None
+    finally:
+        os.close(fd)
 
 
-def _hand_over(path: str, ownership: Ownership) -> None:
+def _hand_over(file: str, ownership: Ownership, path: str) -> None:
     if ownership.acl:
         try:
-            grant(path, ownership.acl)
+            grant(file, ownership.acl, shown=path)
         except StartError as error:
             raise OwnershipError(str(error)) from error
         return
     if (ownership.uid, ownership.gid) == (-1, -1):
         return
     try:
-        os.chown(path, ownership.uid, ownership.gid, follow_symlinks=False)
+        os.chown(file, ownership.uid, ownership.gid)
     except OSError as error:
         raise OwnershipError(f"failed to chown() the socket '{path}': {_reason(error)}") from error
 
