@@ -15,6 +15,7 @@
 
 #include "accesslog.h"
 #include "bodyfile.h"
+#include "folder.h"
 #include "functions.h"
 #include "input.h"
 #include "inivalues.h"
@@ -174,6 +175,18 @@ static void refuse(int code, const char *body)
 	php_output_write(body, strlen(body));
 }
 
+/* Run the script in its own folder. */
+static void run_script(zend_file_handle *file)
+{
+	bool entered = folder_enter(ZSTR_VAL(file->filename));
+	SG(options) = entered ? SG(options) | SAPI_OPTION_NO_CHDIR : SG(options) & ~SAPI_OPTION_NO_CHDIR;
+	EG(exit_status) = 0;
+	php_execute_script(file);
+	if (entered) {
+		folder_leave();
+	}
+}
+
 static void execute(void)
 {
 	zend_file_handle file;
@@ -190,8 +203,7 @@ static void execute(void)
 		refuse(error == EACCES ? 403 : 404, error == EACCES ? "Access denied.\n" : "No input file specified.\n");
 	} else {
 		scoreboard_stage(KRAAL_STAGE_RUNNING);
-		EG(exit_status) = 0;
-		php_execute_script(&file);
+		run_script(&file);
 	}
 	if (!file.in_list) {
 		zend_destroy_file_handle(&file);
@@ -290,6 +302,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	inivalues_limit(settings->php_values);
 	bodyfile_limit(settings->body_files);
 	input_hook_environment();
+	folder_open();
 	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
 	 * it changes what OPcache shares with others; SIGQUIT only sets a flag. */
 	SIGG(reset) = 0;
