@@ -31,4 +31,10 @@ void scoreboard_lost(struct kraal_scoreboard *board, uint32_t lines, int error);
 /* The request is over: note its cost and become idle. */
 void scoreboard_done(uint64_t memory);
 
+/* Processor time of this worker when the last request ended, a few milliseconds more or less. */
+int64_t scoreboard_cpu(void);
+
+/* Have the clock read that scoreboard_cpu tells of. */
+void scoreboard_read_clock(void);
+
 #endif
