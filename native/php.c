@@ -22,6 +22,7 @@
 #include "builtins.h"
 #include "inivalues.h"
 #include "sapi.h"
+#include "timelimit.h"
 
 extern sapi_module_struct kraal_sapi;
 
@@ -98,6 +99,7 @@ int kraal_php_start(const struct kraal_php_settings *settings, char *error, size
 	if (settings->extended_info) {
 		CG(compiler_options) |= ZEND_COMPILE_EXTENDED_INFO;
 	}
+	timelimit_prepare();
 	return check_api(error, error_size);
 }
 

@@ -26,6 +26,7 @@
 #include "script.h"
 #include "scoreboard.h"
 #include "settings.h"
+#include "timelimit.h"
 #include "userini.h"
 
 zend_kraal_globals kraal_globals;
@@ -181,6 +182,7 @@ static void run_script(zend_file_handle *file)
 	bool entered = folder_enter(ZSTR_VAL(file->filename));
 	SG(options) = entered ? SG(options) | SAPI_OPTION_NO_CHDIR : SG(options) & ~SAPI_OPTION_NO_CHDIR;
 	EG(exit_status) = 0;
+	timelimit_script();
 	php_execute_script(file);
 	if (entered) {
 		folder_leave();
@@ -262,6 +264,7 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 		scoreboard_request(&connection->params, SG(request_info).auth_user);
 		accesslog_begin(connection, &script, SG(request_info).auth_user);
 		inivalues_apply(&connection->params);
+		timelimit_request(SG(request_info).content_length != 0);
 		if (php_request_startup() == FAILURE) {
 			result = -1;
 		} else {
