@@ -78,6 +78,7 @@ struct kraal_slot {
 	uint64_t error_request; /* the request (its number in `requests`) that `error` is of */
 	uint64_t overtime;     /* written by the manager: the request (its number in `requests`) that is to end */
 	uint32_t overtime_step; /* written before it: enum kraal_overtime */
+	uint32_t cached;       /* it uses what OPcache shares, see cachelock.h */
 	char method[KRAAL_METHOD_SIZE];
 	char user[KRAAL_USER_SIZE];
 	char uri[KRAAL_PATH_SIZE];      /* SCRIPT_NAME, as php-fpm calls it */

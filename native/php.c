@@ -20,6 +20,7 @@
 #include <zend_signal.h>
 
 #include "builtins.h"
+#include "cachelock.h"
 #include "inivalues.h"
 #include "sapi.h"
 #include "timelimit.h"
@@ -99,6 +100,7 @@ int kraal_php_start(const struct kraal_php_settings *settings, char *error, size
 	if (settings->extended_info) {
 		CG(compiler_options) |= ZEND_COMPILE_EXTENDED_INFO;
 	}
+	cachelock_prepare();
 	timelimit_prepare();
 	return check_api(error, error_size);
 }

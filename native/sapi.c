@@ -15,6 +15,7 @@
 
 #include "accesslog.h"
 #include "bodyfile.h"
+#include "cachelock.h"
 #include "folder.h"
 #include "functions.h"
 #include "input.h"
@@ -306,6 +307,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	bodyfile_limit(settings->body_files);
 	input_hook_environment();
 	folder_open();
+	cachelock_open(settings);
 	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
 	 * it changes what OPcache shares with others; SIGQUIT only sets a flag. */
 	SIGG(reset) = 0;

@@ -25,20 +25,18 @@ POOL = {"pm.max_children": "1", "php_admin_value[opcache.revalidate_freq]": "360
 
 REQUESTS = 25
 
-# What libphp and OPcache do by themselves for one request.
-PHP = [
-    *("setitimer", "rt_sigaction", "rt_sigprocmask"),  # max_input_time
-    *("getcwd", "chdir"),  # to the folder of the script
-    "setitimer",  # max_execution_time
-    "fcntl",  # OPcache marks that it is used
-    "chdir",  # back
-    "setitimer",  # no more time limit
-    "fcntl",
-]
-# clock_gettime reads the processor time of the process, which is no vDSO call.
-REQUEST = ["recvfrom", *PHP, "sendto", "clock_gettime"]
+# To the script's folder, and back.  What else libphp and OPcache would do by themselves for each request is
+# left out; test_needless_calls.py has the proof that scripts see no difference.
+PHP = ["chdir", "fchdir"]
+REQUEST = ["recvfrom", *PHP, "sendto"]
 NEW = ["accept4", *REQUEST, "close"]
 KEPT = REQUEST
+
+# Calls that do not belong to every request.  A worker that has had no rest for long looks whether its client
+# is still there (poll): here only if the machine is so busy, and strace so slow, that the next request is
+# always there already.  The clock of processor time is read after requests that take long, as they do under
+# strace, and now and then.
+NOW_AND_THEN = {"poll", "clock_gettime"}
 
 Call = tuple[str, int]
 Way = Callable[[FpmServer, str], Iterator[None]]
@@ -99,9 +97,7 @@ def traced(server: FpmServer, way: Way, file: Path) -> list[Call]:
         _output, error = strace.communicate(timeout=10)
     lines = file.read_text().splitlines()
     found = [re.match(r"(\w+)\(.* = (-?\d+)", line) for line in lines]
-    # A worker that has had no rest for long looks whether its client is still there: here only if the
-    # machine is so busy, and strace so slow, that the next request is always there already.
-    calls = [(match[1], int(match[2])) for match in found if match and match[1] != "poll"]
+    calls = [(match[1], int(match[2])) for match in found if match and match[1] not in NOW_AND_THEN]
     assert calls, error
     return calls
 
@@ -162,4 +158,4 @@ def test_request_costs_fewer_calls_than_in_php_fpm(
 ) -> None:
     calls = {kind: len(traced(server, way, directory / kind)) / REQUESTS for kind, server in servers.items()}
 
-    assert calls["kraal"] * 1.5 < calls["php-fpm"]
+    assert calls["kraal"] * 3 < calls["php-fpm"]
