@@ -3,6 +3,7 @@
 import signal
 import time
 
+from kraal.crew import Asked, Worker
 from kraal.errors import Exit
 from kraal.obituary import Death
 from kraal.scoreboard import WorkerState
@@ -15,13 +16,15 @@ class Coroner:
     def __init__(self) -> None:
         self._oom_kills = cgroup.oom_kills()
 
-    def examine(self, gone: process.Exit, end: str, age: float, state: WorkerState | None) -> Death:
+    def examine(
+        self, gone: process.Exit, dead: Worker, end: str, age: float, state: WorkerState | None
+    ) -> Death:
         """`end` says how it ended, `state` is what it left."""
         return Death(
             pid=gone.pid,
             end=end,
             age=age,
-            expected=gone.code == Exit.OK or gone.signal == signal.SIGQUIT,
+            expected=gone.code == Exit.OK or gone.signal == signal.SIGQUIT or dead.asked is not Asked.NOT,
             state=state,
             now_ns=time.monotonic_ns(),
             memory=gone.memory,

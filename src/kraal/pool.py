@@ -297,7 +297,7 @@ class Manager:
                 self._wanted += 1
         if self._ladder is not None:
             level = Level.DEBUG
-        self._relay.log(level, describe(self._coroner.examine(gone, end, age, state)))
+        self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
 
     # ------------------------------------------------------------ leaving
 
