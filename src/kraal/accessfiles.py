@@ -11,7 +11,7 @@ from kraal.config.model import Pool
 from kraal.errors import Exit, StartError
 
 _MODE = 0o600
-# Names of descriptors of our own, which cannot always be opened once more.
+# Names of descriptors of our own.
 _OWN_DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|/proc/self/fd/(?P<b>\d+)")
 _STREAMS = {"in": 0, "out": 1, "err": 2}
 
@@ -33,18 +33,18 @@ def check(pools: Iterable[Pool]) -> None:
 
 
 def _open(path: str) -> int:
+    own = _OWN_DESCRIPTOR.fullmatch(path)
+    if own:
+        # Opened once more, a file would be written from its beginning, and a socket not at all.
+        return _duplicate(own)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
     try:
         fd = os.open(path, flags | os.O_NONBLOCK, _MODE)
     except OSError as error:
-        own = _OWN_DESCRIPTOR.fullmatch(path)
-        if own and error.errno in (errno.ENXIO, errno.EACCES):
-            # A socket, or what another user opened for us.
-            return _duplicate(own)
         if error.errno != errno.ENXIO:
             raise
         return _open_pipe(path)
-    if not _OWN_DESCRIPTOR.fullmatch(path) and stat.S_ISFIFO(os.fstat(fd).st_mode):
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
         with suppress(PermissionError):
             both = _open_pipe(path)
             os.close(fd)

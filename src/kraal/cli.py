@@ -255,7 +255,7 @@ def _setting(settings: Php, passed: tuple[inherited.Passed, ...] = ()) -> Settin
 def _set_up_log(config: Config, options: Options, log: ErrorLog) -> None:
     global_ = config.global_
     log.level = global_.log_level
-    log.limit(global_.log_limit, buffering=global_.log_buffering)
+    log.limit(global_.log_limit, buffering=global_.log_buffering, form=global_.log_format)
     _open_log(config, options, log)
 
 

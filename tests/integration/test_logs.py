@@ -1,5 +1,6 @@
 """The error log: its file, its levels, and what scripts can and cannot do to it."""
 
+import json
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import StartServer
+from tests.integration.conftest import StartKind, StartServer
 from tests.support import processes
 from tests.support.fastcgi import Connection, packet
 from tests.support.servers import FpmServer
@@ -201,3 +202,35 @@ def test_nothing_that_a_pool_says_can_be_taken_for_another_line(start_server: St
     for line in lines:
         assert line.isprintable()
         assert "forged" not in line or re.match(r"\[[^]]+\] \w+: \[pool second\] ", line)
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def test_every_line_of_the_log_is_json_when_that_is_wanted(start_kind: StartKind) -> None:
+    server = start_kind(
+        "kraal",
+        options={"log_format": "json", "log_level": "debug"},
+        pool=CAUGHT,
+        more={"raw": RAW | {"access.log": "/proc/self/fd/2", "access.format": "json"}},
+    )
+    forge = server.script("forge.php", FORGED)
+    server.fetch(forge)
+    ask(f"{server.directory}/raw.sock", server, forge)
+    with Connection(f"{server.directory}/raw.sock") as connection:
+        connection.send(packet(server.params(server.script("die.php", "posix_kill(posix_getpid(), 11);"))))
+        connection.rest()
+    server.wait_log("SIGSEGV")
+    server.send(signal.SIGUSR1)
+    server.wait_log("access log file re-opened")
+    server.stop()
+    found = [json.loads(line) for line in server.log_file.read_bytes().splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}[+-]\d\d:\d\d", each["time"]) for each in found)
+    said = [each for each in found if each.get("stream") == "stderr"]
+    assert {each["pool"] for each in said} == {"www", "raw"}
+    assert any("\x1b[31m" in each["message"] for each in said)
+    (death,) = [each for each in found if "SIGSEGV" in each.get("message", "")]
+    assert death["pool"] == "raw"
+    assert death["level"] == "warning"
+    assert any(each.get("uri") == forge for each in found)
+    assert found[-1]["message"] == "exiting, bye-bye!"

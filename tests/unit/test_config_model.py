@@ -10,7 +10,17 @@ import kraal.config
 from kraal.config.address import AddressError, TcpAddress, UnixAddress, parse_address
 from kraal.config.directives import ARRAYS, GLOBAL, POOL, Directive, Kind
 from kraal.config.dump import lines
-from kraal.config.model import Account, Config, Global, LogLevel, PhpValue, Pm, Pool, worker_environment
+from kraal.config.model import (
+    Account,
+    Config,
+    Global,
+    LogFormat,
+    LogLevel,
+    PhpValue,
+    Pm,
+    Pool,
+    worker_environment,
+)
 from kraal.config.values import ValueProblem, understand
 from kraal.errors import Place
 
@@ -36,6 +46,7 @@ TYPES: dict[Kind, type] = {
     Kind.TIME: int,
     Kind.BOOLEAN: bool,
     Kind.LOG_LEVEL: LogLevel,
+    Kind.LOG_FORMAT: LogFormat,
     Kind.FACILITY: int,
     Kind.CORE: int,
     Kind.SIZE: int,

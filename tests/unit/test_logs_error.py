@@ -1,5 +1,6 @@
 """The error log: one event, one line, whoever caused it, wherever it goes."""
 
+import json
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kraal.config.model import LogLevel
+from kraal.config.model import LogFormat, LogLevel
 from kraal.errors import Exit, StartError
 from kraal.logs.error import ErrorLog, Origin, Speaker
 
@@ -287,3 +288,38 @@ def test_syslog_is_opened_again_when_told(system: ErrorLog, sent: list[tuple[obj
     system.reopen()
 
     assert len(sent) == 1
+
+
+def test_json_goes_to_syslog_as_well(system: ErrorLog, sent: list[tuple[object, ...]]) -> None:
+    system.limit(1024, buffering=True, form=LogFormat.JSON)
+    system.say(WORKER, "one \u00a0\u2028é\npart".encode())
+    system.error("[pool www] text")
+
+    assert [level for level, _line in sent] == [syslog.LOG_WARNING, syslog.LOG_WARNING, syslog.LOG_ERR]
+    found = [json.loads(str(line)) for _level, line in sent]
+    assert [each["message"] for each in found] == ["one \u00a0\u2028é", "part", "text"]
+    assert {each["pool"] for each in found} == {"www"}
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def test_every_line_of_json_is_an_object(log: ErrorLog, path: Path) -> None:
+    log.limit(512, buffering=True, form=LogFormat.JSON)
+    log.relay(LogLevel.WARNING, "[pool www] child 7 exited", Origin(5))
+    log.level = LogLevel.DEBUG
+    log.debug("a\nb")
+    log.say(RAW, b"x" * 600 + b"\n")
+
+    exited, debug, *parts = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (exited["pool"], exited["pid"], exited["message"]) == ("www", 5, "child 7 exited")
+    assert "function" not in exited
+    assert debug["function"] == "test_every_line_of_json_is_an_object"
+    assert debug["message"] == "a\nb"
+    assert [len(part["message"]) for part in parts] == [512, 88]
+
+
+def test_lines_that_were_lost_are_told_in_json(log: ErrorLog) -> None:
+    log.limit(512, buffering=True, form=LogFormat.JSON)
+
+    assert json.loads(log._explain("3 lines could not be written"))["level"] == "warning"

@@ -24,6 +24,7 @@ class Kind(Enum):
     TIME = "time"
     BOOLEAN = "boolean"
     LOG_LEVEL = "log level"
+    LOG_FORMAT = "text or json"
     FACILITY = "syslog facility"
     CORE = "integer or unlimited"
     SIZE = "size"
@@ -121,6 +122,7 @@ GLOBAL = (
     _global(
         "log_limit", Kind.INTEGER, "Longest line of the log in bytes, all included; longer ones go on.", "7.3"
     ),
+    _own(_global("log_format", Kind.LOG_FORMAT, "What the lines of the error log look like.")),
     _later(
         _global(
             "emergency_restart_threshold",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kraal.config.directives import GLOBAL, POOL, Directive, Kind
-from kraal.config.model import Config, Global, LogLevel, Pm, Pool
+from kraal.config.model import Config, Global, LogFormat, LogLevel, Pm, Pool
 
 # php-fpm prints these two the other way round than it documents them.
 _SWAPPED = ("emergency_restart_threshold", "emergency_restart_interval")
@@ -16,6 +16,8 @@ def lines(config: Config) -> Iterator[str]:
     """Yield the lines, without time stamp and level."""
     yield "[global]"
     for row in _global_rows():
+        if row.own and row.name not in config.global_.written:
+            continue
         yield f"\t{row.name} = {_shown(row, config.global_)}"
     yield " "
     for pool in config.pools:
@@ -55,8 +57,8 @@ def _shown(row: Directive, section: Global | Pool) -> str:
             return "epoll" if row.name == "events.mechanism" else "undefined"
         case LogLevel():
             return value.name if row.name in section.written else "unknown value"
-        case Pm():
-            return value.value
+        case Pm() | LogFormat():
+            return str(value.value)
         case str() if row.name == "events.mechanism":
             return value.lower()
         case bool():

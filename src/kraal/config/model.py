@@ -34,6 +34,13 @@ class LogLevel(IntEnum):
     ALERT = 5
 
 
+class LogFormat(Enum):
+    """What the lines of the log look like."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A line for the log that stops nothing."""
@@ -77,6 +84,7 @@ class Global:
     log_buffering: bool = True
     log_level: LogLevel = LogLevel.NOTICE
     log_limit: int = 1024
+    log_format: LogFormat = LogFormat.TEXT
     emergency_restart_threshold: int = 0
     emergency_restart_interval: int = 0
     process_control_timeout: int = 0

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from kraal.config.directives import Kind
-from kraal.config.model import LogLevel, Pm
+from kraal.config.model import LogFormat, LogLevel, Pm
 
 _T = TypeVar("_T")
 
-Value = str | int | bool | LogLevel | Pm
+Value = str | int | bool | LogLevel | LogFormat | Pm
 
 _TRUE = frozenset({"1", "yes", "true", "on"})
 _FALSE = frozenset({"", "0", "no", "none", "false", "off"})
@@ -60,6 +60,9 @@ def understand(kind: Kind, text: str) -> Value:
             return boolean(text)
         case Kind.LOG_LEVEL:
             return _choose(_LEVELS, text, "invalid value for 'log_level'")
+        case Kind.LOG_FORMAT:
+            formats = {each.value: each for each in LogFormat}
+            return _choose(formats, text, "invalid format of the log (text or json)")
         case Kind.FACILITY:
             return _choose(_FACILITIES, text, "invalid value")
         case Kind.CORE:

@@ -4,9 +4,10 @@ import os
 import sys
 import time
 
-from kraal.config.model import LogLevel
+from kraal.config.model import LogFormat, LogLevel
 from kraal.errors import StartError
-from kraal.logs.lines import PIPE_CLOSED, Frame, Origin, Speaker, Writer, clean, heading, syslog_heading
+from kraal.logs.forms import JsonLines, LogForm, TextLines
+from kraal.logs.lines import Origin, Speaker, clean
 from kraal.logs.sinks import Descriptor, Syslog
 
 __all__ = ["ErrorLog", "Origin", "Speaker", "clean"]
@@ -24,14 +25,18 @@ class ErrorLog:
         self._syslog: Syslog | None = None
         self._stderr = Descriptor(2, self._explain)
         self._same_place = False
-        self._writer = Writer()
-        self._syslog_writer = Writer()
+        self._form: LogForm = TextLines()
+        self._syslog_form: LogForm = TextLines(syslog=True)
 
-    def limit(self, size: int, *, buffering: bool) -> None:
+    def limit(self, size: int, *, buffering: bool, form: LogFormat = LogFormat.TEXT) -> None:
         """Cut lines at so many bytes; without buffering unfinished lines of workers are written too."""
-        self._writer = Writer(limit=size, buffering=buffering)
         # A line of syslog is sent as a whole.
-        self._syslog_writer = Writer(limit=size)
+        if form is LogFormat.JSON:
+            self._form = JsonLines(os.getpid(), limit=size, buffering=buffering)
+            self._syslog_form = JsonLines(os.getpid(), limit=size)
+        else:
+            self._form = TextLines(limit=size, buffering=buffering)
+            self._syslog_form = TextLines(limit=size, syslog=True)
 
     # ------------------------------------------------------------ destinations
 
@@ -43,7 +48,7 @@ class ErrorLog:
             reason = f"{error.strerror} ({error.errno})"
             raise StartError(f"failed to open error_log ({path}): {reason}") from error
         if self._file:
-            self._emit(self._writer.finish())
+            self._emit(self._form.finish())
             os.close(self._file.fd)
         self._path, self._file, self._same_place = path, Descriptor(fd, self._explain), _is_stderr(fd)
 
@@ -60,7 +65,7 @@ class ErrorLog:
 
     def finish(self) -> None:
         """End a line that is not ended: whoever writes next is another program."""
-        self._emit(self._writer.finish())
+        self._emit(self._form.finish())
 
     # ------------------------------------------------------------ lines
 
@@ -72,18 +77,16 @@ class ErrorLog:
         """Write a line of another process."""
         if level < self.level:
             return
-        if self.level > LogLevel.DEBUG:
+        if self.level is LogLevel.DEBUG:
+            origin = origin or _caller()
+        elif not self._form.names_processes:
             origin = None
-        elif origin is None:
-            origin = _caller()
-        content = text.encode("utf-8", "backslashreplace")
-        frame = Frame(heading(level, now=time.time(), origin=origin).encode())
-        self._emit(self._writer.line(frame, content))
+        now = time.time()
+        self._emit(self._form.event(level, text, origin, now))
         if self._syslog and self.record:
-            frame = Frame(syslog_heading(level, origin).encode())
             # What a worker left unfinished was said as a warning.
-            self._syslog.write(LogLevel.WARNING, self._syslog_writer.finish())
-            self._syslog.write(level, self._syslog_writer.line(frame, content))
+            self._syslog.write(LogLevel.WARNING, self._syslog_form.finish())
+            self._syslog.write(level, self._syslog_form.event(level, text, origin, now))
 
     def say(self, speaker: Speaker, text: bytes, *, closed: bool = False) -> None:
         """Write what a worker said: lines that end with a newline, and perhaps the beginning of one.
@@ -93,11 +96,11 @@ class ErrorLog:
         if speaker.decorated and self.level > LogLevel.WARNING:
             return
         origin = Origin(os.getpid()) if self.level is LogLevel.DEBUG else None
-        frame = speaker.frame(heading(LogLevel.WARNING, now=time.time(), origin=origin))
-        self._emit(_lines(self._writer, speaker, frame, text, closed))
+        now = time.time()
+        self._emit(self._form.say(speaker, text, origin, now, closed=closed))
         if self._syslog and self.record:
-            frame = speaker.frame(syslog_heading(LogLevel.WARNING, origin))
-            self._syslog.write(LogLevel.WARNING, _lines(self._syslog_writer, speaker, frame, text, closed))
+            said = self._syslog_form.say(speaker, text, origin, now, closed=closed)
+            self._syslog.write(LogLevel.WARNING, said)
 
     def debug(self, text: str) -> None:
         """For whoever looks for a defect."""
@@ -127,21 +130,7 @@ class ErrorLog:
             self._stderr.write(lines)
 
     def _explain(self, text: str) -> bytes:
-        return f"{heading(LogLevel.WARNING, now=time.time())}{text}\n".encode()
-
-
-def _lines(writer: Writer, speaker: Speaker, frame: Frame, text: bytes, closed: bool) -> bytes:
-    *whole, rest = text.split(b"\n")
-    done = []
-    for line in whole:
-        shown = speaker.show(line.removesuffix(b"\r") if speaker.decorated else line)
-        if shown or writer.belongs_to(speaker):
-            done += [writer.add(speaker, frame, shown), writer.finish()]
-    if rest:
-        done.append(writer.add(speaker, frame, speaker.show(rest)))
-    if closed and writer.belongs_to(speaker):
-        done.append(writer.finish(PIPE_CLOSED if speaker.decorated else b""))
-    return b"".join(done)
+        return self._form.event(LogLevel.WARNING, text, None, time.time())
 
 
 def _is_stderr(fd: int) -> bool:

@@ -38,6 +38,14 @@ def stamp(now: float, *, micros: bool = False) -> str:
     return f"[{time.strftime('%d-%b-%Y %H:%M:%S', time.localtime(whole))}{digits}] "
 
 
+def iso_time(now: float) -> str:
+    """`2026-11-20T08:53:46.123+01:00`."""
+    whole, millis = divmod(int(now * 1000), 1000)
+    at = time.localtime(whole)
+    zone = time.strftime("%z", at)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', at)}.{millis:03d}{zone[:3]}:{zone[3:]}"
+
+
 def heading(level: LogLevel, *, now: float, origin: Origin | None = None) -> str:
     """What a line begins with; with an origin, in the form of level debug."""
     return f"{stamp(now, micros=origin is not None)}{level.name}: {origin or ''}"
