@@ -1,6 +1,6 @@
 """Worker CPU per small request: kraal against php-fpm, in one interleaved run.
 
-    python bench/hello.py [--rounds N] [--json FILE]
+    python bench/hello.py [--rounds N] [--json FILE] [--access-log FORMAT]
 
 Both servers run at the same time from the same configuration and php.ini: four static workers, OPcache
 with timestamps validated, a unix socket each.  In every round each server does the same requests; who
@@ -146,6 +146,9 @@ def main() -> int:
     parser.add_argument(
         "--scan-dir", default="", metavar="DIR", help="load the extensions of this folder too (default: none)"
     )
+    parser.add_argument(
+        "--access-log", metavar="FORMAT", help="write an access log of this format (`json`: kraal only)"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     commands = servers.commands(options.kraal)
@@ -155,7 +158,7 @@ def main() -> int:
     requests = {name: count for name, count in REQUESTS.items() if options.only in (None, name)}
     directory = Path(tempfile.mkdtemp(prefix="kraal-bench-", dir="/tmp"))
     try:
-        found = run(options.rounds, commands, directory, options.scan_dir, requests)
+        found = run(options.rounds, commands, directory, options.scan_dir, requests, options.access_log)
     finally:
         shutil.rmtree(directory)
     described = machine(versions["kraal"])
@@ -169,17 +172,29 @@ def main() -> int:
 
 
 def run(
-    rounds: int, commands: dict[str, str], directory: Path, scan_dir: str, requests: dict[str, int]
+    rounds: int,
+    commands: dict[str, str],
+    directory: Path,
+    scan_dir: str,
+    requests: dict[str, int],
+    access_log: str | None,
 ) -> list[Measurement]:
     """All rounds; both servers stay up meanwhile."""
     servers.write_site(
         directory, {script(name): f"<?php echo str_repeat('x', {SIZES[name]});" for name in SIZES}
     )
     found: list[Measurement] = []
+
+    def pm(name: str) -> dict[str, str]:
+        if access_log is None:
+            return servers.STATIC
+        log = {"access.log": f"{directory}/{name}.access", "access.format": f'"{access_log}"'}
+        return servers.STATIC | log
+
     with (
         load.clients() as pool,
-        servers.running("kraal", commands["kraal"], directory, scan_dir) as ours,
-        servers.running("php-fpm", commands["php-fpm"], directory, scan_dir) as theirs,
+        servers.running("kraal", commands["kraal"], directory, scan_dir, pm=pm("kraal")) as ours,
+        servers.running("php-fpm", commands["php-fpm"], directory, scan_dir, pm=pm("php-fpm")) as theirs,
     ):
         for number in range(rounds):
             found += measure_round(number, [ours, theirs], pool, directory, requests)

@@ -19,7 +19,7 @@
 #define BUFFER_SIZE (1 << 18)
 
 /* After lines were written it rests a moment: workers that write meanwhile need not wake it. */
-#define REST_NS 1000000
+#define REST_NS 10000000
 
 /* The scribe is a process of its own, and may wait for a disk or for the reader of a pipe as long as it likes. */
 static struct {
