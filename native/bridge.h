@@ -40,6 +40,31 @@ enum kraal_overtime {
 	KRAAL_OVERTIME_KILL = 2  /* with the worker, by SIGTERM */
 };
 
+/* Where what is to be read of a worker's memory from outside stands; see layout.c.  Addresses are the same in all
+ * workers of a manager, as they were forked from it.  All else is bytes from the start of a structure. */
+struct kraal_layout {
+	uint64_t current_frame;      /* address of a pointer to the innermost zend_execute_data */
+	uint64_t exception_op;       /* address of the opcodes that a frame points to while it throws */
+	uint64_t exception_op_end;
+	uint64_t before_exception;   /* address of a pointer to the opcode that threw */
+	uint64_t generator_class;    /* address of the class Generator */
+	uint64_t script;             /* address of a pointer to the main script's name, a char * */
+	uint64_t request;            /* address of a pointer to the running struct sapi_request */
+	uint32_t frame_size, frame_opline, frame_func, frame_this, frame_info, frame_previous;
+	uint32_t kind_mask, kind_top, kind_nested;  /* of frame_info: what kind of code a frame runs */
+	uint32_t type_mask, type_object;            /* of frame_info: what frame_this is */
+	uint32_t function_size, function_type, function_name, function_class;
+	uint32_t internal_function;  /* the type of one that is written in C; it has none of the following */
+	uint32_t function_file, function_opcodes, function_last, function_line_start, function_line_end;
+	uint32_t opcode_size, opcode_line;
+	uint32_t string_length, string_text;
+	uint32_t class_name;
+	uint32_t object_class;
+	uint32_t generator_frame, generator_parent;
+	uint32_t request_connection, connection_pairs, connection_pair_count;
+	uint32_t pair_size, pair_name, pair_value, pair_name_size, pair_value_size;
+};
+
 struct kraal_scoreboard {
 	uint32_t magic;
 	uint32_t slot_count;
@@ -57,6 +82,7 @@ struct kraal_scoreboard {
 	int32_t log_error;     /* errno of the last of them */
 	int64_t log_told_at;   /* atomic: CLOCK_MONOTONIC seconds */
 	uint8_t reserved[48];
+	struct kraal_layout layout;  /* for programs that look into workers */
 };
 
 struct kraal_slot {
@@ -127,6 +153,9 @@ enum kraal_php_page {
 	KRAAL_PHP_SETTINGS = 3
 };
 int kraal_php_print(enum kraal_php_page page, const char *kraal);
+
+/* Say where things stand in this process, after PHP was started. */
+void kraal_php_layout(struct kraal_layout *layout);
 
 /* Run PHP's module shutdown. */
 void kraal_php_stop(void);

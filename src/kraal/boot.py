@@ -77,6 +77,8 @@ class Order:
     terminate_timeout: int = 0  # seconds a request may take; 0: as long as it likes
     terminate_grace: int = 0  # seconds more for its shutdown functions
     track_finished: bool = False  # what a script does after its answer counts, too
+    slow_timeout: int = 0  # seconds after which a request is slow; 0: never
+    slow_depth: int = 20  # frames of its stack that are told of
     max_requests_jitter: int = 0
     extensions: str = ""
     php_values: tuple[str, ...] | None = None  # settings that the web server may send; None means any

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from kraal import __version__
 from kraal._native import _bridge
 from kraal.errors import Exit, StartError
+from kraal.layout import Layout
 from kraal.logs.access import Access
+from kraal.scoreboard import note_layout
 
 _ffi: Any = _bridge.ffi
 
@@ -129,6 +131,10 @@ class Php:
     def print(self, page: PhpPage) -> None:
         """Print to standard output."""
         self._library.kraal_php_print(int(page), __version__.encode())
+
+    def layout(self, scoreboard: mmap) -> Layout:
+        """Where things stand in the workers; noted in the scoreboard, too, for whoever looks from outside."""
+        return note_layout(scoreboard, self._library.kraal_php_layout)
 
     def stop(self) -> None:
         """Run PHP's module shutdown."""

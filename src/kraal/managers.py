@@ -17,6 +17,7 @@ from kraal.estate import Tenant
 from kraal.generation import Event, State
 from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
+from kraal.logs import slowlog
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
 from kraal.orders import drain_timeout, order_for
 from kraal.orphans import Orphans
@@ -283,6 +284,8 @@ class Managers:
             self._log.relay(LogLevel(level), f"[pool {manager.pool}] {text}", Origin(manager.pid))
         elif kind == Kind.OUTPUT and (output := Output.from_bytes(payload)):
             self._log.say(_speaker(manager, output), output.text, closed=output.closed)
+        elif kind == Kind.SLOW:
+            self._write_down(manager.pool, payload)
         elif kind == Kind.SPOKEN:
             self._hearing.heard(manager.pid)
         elif kind == Kind.READY and manager.state is State.STARTING:
@@ -292,6 +295,14 @@ class Managers:
         elif kind == Kind.FAILED and manager.state is State.STARTING:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
+
+    def _write_down(self, pool: str, lines: bytes) -> None:
+        path = self._pools[pool].slowlog if pool in self._pools else None
+        try:
+            if path:
+                slowlog.append(path, lines)
+        except StartError as error:
+            self._log.error(f"[pool {pool}] {error}")
 
     def _hear_start(self, manager: Manager) -> None:
         """Log what PHP and its extensions have written while they started, as if a worker had."""

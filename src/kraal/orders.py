@@ -40,6 +40,8 @@ def order_for(
         terminate_timeout=pool.request_terminate_timeout,
         terminate_grace=pool.request_terminate_grace,
         track_finished=pool.request_terminate_timeout_track_finished,
+        slow_timeout=pool.request_slowlog_timeout,
+        slow_depth=pool.request_slowlog_trace_depth,
         max_requests_jitter=pool.pm_max_requests_jitter,
         extensions=" ".join(pool.limit_extensions),
         php_values=pool.limit_php_value,

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import overtime, runtime, sizing, stopping, streams, worker
+from kraal import diary, overtime, runtime, sizing, stopping, streams, worker
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
 from kraal.coroner import Coroner
@@ -70,15 +70,13 @@ class Manager:
         self._ladder: tuple[stopping.Step, ...] | None = None
         self._draining = False  # for a reload
         self._next_step: Timer | None = None
+        warn = partial(self._relay.log, Level.WARNING)
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
             self._loop,
             self._scoreboard,
-            Hands(
-                partial(php.end_request, self._scoreboard.memory),
-                OVERTIME_SIGNAL,
-                partial(self._relay.log, Level.WARNING),
-            ),
+            Hands(partial(php.end_request, self._scoreboard.memory), OVERTIME_SIGNAL, warn),
+            diary.of(order, php.layout(self._scoreboard.memory), self._loop, self._scoreboard, self._relay),
         )
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
         self._attending = False
@@ -248,6 +246,7 @@ class Manager:
         try:
             pipes.attach()
             log = self._relay.keep_in_child()
+            self._timekeeper.open_in_child()
             self._loop.close_in_child()
             self._channel.close()
             place = worker.Place(

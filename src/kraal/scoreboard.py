@@ -4,13 +4,14 @@ A worker is foreign: whatever stands in the memory, reading gives values or None
 """
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from mmap import mmap
 from typing import Any
 
 from kraal._native import _bridge
+from kraal.layout import Layout
 
 _ffi: Any = _bridge.ffi
 _HEADER = _ffi.sizeof("struct kraal_scoreboard")
@@ -75,6 +76,26 @@ class PoolState:
         return len(self.workers) - self.idle
 
 
+def note_layout(memory: mmap, fill: Callable[[Any], None]) -> Layout:
+    """Have the layout of workers filled into a scoreboard, and read it."""
+    header = _ffi.cast("struct kraal_scoreboard *", _ffi.from_buffer(memory))
+    fill(_ffi.addressof(header, "layout"))
+    return _layout(header)
+
+
+def layout_in(content: bytes) -> Layout | None:
+    """The layout in a copy of a scoreboard's beginning; None if it is none, or that of another version."""
+    if len(content) < _HEADER:
+        return None
+    header = _ffi.cast("struct kraal_scoreboard *", _ffi.from_buffer(content))
+    known = header.magic == _MAGIC and header.slot_size == _SLOT and header.layout.current_frame
+    return _layout(header) if known else None
+
+
+def _layout(header: Any) -> Layout:
+    return Layout(**{field.name: int(getattr(header.layout, field.name)) for field in fields(Layout)})
+
+
 def size_for(slots: int) -> int:
     """Bytes of a scoreboard."""
     return int(_HEADER + slots * _SLOT)
@@ -127,6 +148,10 @@ class Scoreboard:
     def untold(self) -> int:
         """How many lines of the access log were lost that the error log was not told of."""
         return int(self._header.log_untold)
+
+    def count_slow(self) -> None:
+        """One more request was slow."""
+        self._header.slow += 1
 
     def requests(self, index: int) -> int:
         """How many requests the worker in a slot has taken."""

@@ -1,12 +1,13 @@
-"""Ends requests that have run too long: looks at the slots when one may be due."""
+"""Has slow requests written down and ends those that run too long: looks at the slots when one may be due."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kraal import overtime
+from kraal import overtime, slowness
+from kraal.diary import Diary
 from kraal.overtime import Step, Told
-from kraal.scoreboard import Scoreboard
+from kraal.scoreboard import Scoreboard, WorkerState
 from kraal.unix import process
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
@@ -27,35 +28,72 @@ class Hands:
 class Timekeeper:
     """Knows the pool's workers, and what was done about their requests."""
 
-    def __init__(self, limits: overtime.Limits, loop: Loop, scoreboard: Scoreboard, hands: Hands) -> None:
+    def __init__(
+        self,
+        limits: overtime.Limits,
+        loop: Loop,
+        scoreboard: Scoreboard,
+        hands: Hands,
+        diary: Diary | None = None,
+    ) -> None:
+        """Without a diary no request is slow."""
         self._limits = limits
+        self._diary = diary
         self._loop = loop
         self._scoreboard = scoreboard
         self._hands = hands
         self._slots: dict[Pid, int] = {}
         self._told: dict[Pid, Told] = {}
-        if limits.timeout:
-            loop.call_later(limits.timeout, self._look)
+        self._written: dict[Pid, int] = {}  # the last request that was written down
+        times = [time for time in (limits.timeout, diary.timeout if diary else 0.0) if time]
+        if times:
+            loop.call_later(min(times), self._look)
 
     def add(self, pid: Pid, slot: int) -> None:
         """A worker was started."""
         self._slots[pid] = slot
 
+    def open_in_child(self) -> None:
+        """In a worker, before it serves."""
+        if self._diary:
+            self._diary.witness.open_in_child()
+
     def remove(self, pid: Pid) -> None:
         """It is gone."""
+        if self._diary:
+            self._diary.witness.remove(pid)
         self._slots.pop(pid, None)
         self._told.pop(pid, None)
+        self._written.pop(pid, None)
 
     def _look(self) -> None:
         read = {pid: self._scoreboard.worker(slot) for pid, slot in self._slots.items()}
         states = {pid: state for pid, state in read.items() if state}
+        again = []
+        if self._diary:
+            again.append(self._look_for_slow(self._diary, states))
+        if self._limits.timeout:
+            again.append(self._look_for_overtime(states))
+        self._loop.call_later(max(min(again), _SHORTEST), self._look)
+
+    def _look_for_slow(self, diary: Diary, states: Mapping[Pid, WorkerState]) -> float:
+        """Returns in how many seconds to look again."""
+        decision = slowness.decide(diary.timeout, states, self._written, self._loop.now())
+        for slow in decision.found:
+            self._written[slow.pid] = slow.request
+            self._hands.warn(slowness.explain(slow, states[slow.pid]))
+            diary.write_down(slow, self._slots[slow.pid], states[slow.pid])
+        return decision.look_again
+
+    def _look_for_overtime(self, states: Mapping[Pid, WorkerState]) -> float:
+        """Returns in how many seconds to look again."""
         now = self._loop.now()
         decision = overtime.decide(self._limits, states, self._told, now)
         for action in decision.actions:
             self._told[action.pid] = Told(action.request, action.step, now)
             self._hands.warn(overtime.explain(action, states[action.pid]))
             self._act(action)
-        self._loop.call_later(max(decision.look_again, _SHORTEST), self._look)
+        return decision.look_again
 
     def _act(self, action: overtime.Action) -> None:
         if action.step is Step.DESTROY:

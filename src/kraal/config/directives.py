@@ -181,9 +181,9 @@ POOL = (
     _pool("ping.response", Kind.TEXT, "Answer to a ping."),
     _pool("access.log", Kind.PATH, "File of the access log."),
     _pool("access.format", Kind.TEXT, "Format of the access log, or `json`."),
-    _later(_pool("slowlog", Kind.PATH, "File for the stacks of slow requests.")),
-    _later(_pool("request_slowlog_timeout", Kind.TIME, "Time after which a request is slow; 0 is never.")),
-    _later(_pool("request_slowlog_trace_depth", Kind.INTEGER, "Frames of a slow request's stack.", "7.2")),
+    _pool("slowlog", Kind.PATH, "File for the stacks of slow requests."),
+    _pool("request_slowlog_timeout", Kind.TIME, "Time after which a request is slow; 0 is never."),
+    _pool("request_slowlog_trace_depth", Kind.INTEGER, "Frames of a slow request's stack.", "7.2"),
     _pool("request_terminate_timeout", Kind.TIME, "Time after which a request is ended; 0 is never."),
     _pool(
         "request_terminate_timeout_track_finished",

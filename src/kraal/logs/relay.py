@@ -49,6 +49,10 @@ class Relay:
         if level >= self._least:
             self._outbox.send(Kind.LOG, message(level, text))
 
+    def write_down(self, lines: bytes) -> None:
+        """Send lines for the slow log."""
+        self._outbox.send(Kind.SLOW, lines, lines=lines.count(b"\n"))
+
     def tell(self, kind: Kind) -> None:
         """Send a message that has no text."""
         self._outbox.send(kind)

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     LOG = 3  # manager: a level byte and a line for the error log
     OUTPUT = 4  # manager: what a worker wrote, see Output
     SPOKEN = 5  # manager: the answer to SPEAK
+    SLOW = 6  # manager: lines for the pool's slow log
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written

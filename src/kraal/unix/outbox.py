@@ -28,7 +28,7 @@ class Backlog:
 
     def put(self, kind: Kind, payload: bytes, lines: int = 1) -> None:
         """Add one, with so many lines of the log; what is none always fits."""
-        droppable = kind in (Kind.LOG, Kind.OUTPUT)
+        droppable = kind in (Kind.LOG, Kind.OUTPUT, Kind.SLOW)
         # Once full it has to become half empty: few long gaps are easier to read around than many short ones.
         most = self._most // 2 if self._dropped else self._most
         if droppable and self._size + len(payload) > most:

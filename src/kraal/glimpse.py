@@ -1,0 +1,104 @@
+"""A look at what a worker runs: its stack, of one moment, or the word that it moved.
+
+A worker that waits in a system call holds still, and is read without further ado.  One that runs is read
+from its own processor: it waits there while we are at work, as for any other process.  Nobody stops it, and
+none of its system calls is interrupted.  What cannot be proved to have stood still is not told.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from kraal.layout import Layout
+from kraal.stack import Frame, Implausible, Pages, Reader
+from kraal.unix import stillness
+from kraal.unix.insight import Memory, Unreadable
+from kraal.unix.stillness import Hidden, Process
+
+# How often a worker that moved is looked at again.  Nearly always the first look does.
+_ATTEMPTS = 20
+# Params that web servers tell a request from others by, in this order.
+REQUEST_IDS = ("REQUEST_ID", "HTTP_X_REQUEST_ID", "UNIQUE_ID")
+_PARAMS = ("REQUEST_METHOD", "REQUEST_URI", *REQUEST_IDS)
+
+
+class Missing(Enum):
+    """Why there is no stack."""
+
+    MOVED = "the worker moved while it was looked at"
+    STRANGE = "the stack of the worker makes no sense"
+    CLOSED = "the memory of the worker cannot be read"
+    HIDDEN = "whether the worker moved cannot be seen: /proc is hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A worker at one moment."""
+
+    frames: tuple[Frame, ...]
+    script: str
+    params: dict[str, str]
+    request: int  # its number in the worker
+
+    @property
+    def request_id(self) -> str:
+        """What the web server calls the request; empty if it has no name."""
+        return next((self.params[name] for name in REQUEST_IDS if self.params.get(name)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A worker to look at."""
+
+    process: Process
+    memory: Memory
+    layout: Layout
+    request: Callable[[], int]  # the number of the request that it runs now
+
+
+def take(subject: Subject, most: int) -> Glimpse | Missing:
+    """Look at a worker; at most so many frames."""
+    try:
+        return _sleeping(subject, most) or _waiting(subject, most) or Missing.MOVED
+    except Hidden:
+        return Missing.HIDDEN
+    except Unreadable:
+        return Missing.CLOSED
+
+
+def _sleeping(subject: Subject, most: int) -> Glimpse | Missing | None:
+    """Look at a worker that sleeps; None if it does not."""
+    before = subject.process.look()
+    found = _read(subject, most)
+    return found if stillness.has_slept(before, subject.process.look()) else None
+
+
+def _waiting(subject: Subject, most: int) -> Glimpse | Missing | None:
+    """Look at a worker that waits because we run where it would run; None if it goes elsewhere each time."""
+    process, ours = subject.process, -1
+    with stillness.own_processors():
+        for _ in range(_ATTEMPTS):
+            first = process.processor()
+            if first != ours:
+                if not stillness.run_on(first):
+                    return None
+                ours, first = first, process.processor()
+            before = process.look()
+            found = _read(subject, most)
+            after, last = process.look(), process.processor()
+            if stillness.has_waited(before, after, first=first, last=last, ours=ours):
+                return found
+    return None
+
+
+def _read(subject: Subject, most: int) -> Glimpse | Missing:
+    reader = Reader(subject.layout, Pages(subject.memory.read).read)
+    try:
+        return Glimpse(
+            frames=reader.frames(most),
+            script=reader.script(),
+            params=reader.params(_PARAMS),
+            request=subject.request(),
+        )
+    except Implausible:
+        return Missing.STRANGE
