@@ -40,6 +40,8 @@ class Given:
         """See Memory."""
         try:
             return os.pread(self._fd, size, address)
+        except OverflowError:
+            return b""
         except OSError as error:
             if error.errno in _NO_MEMORY:
                 return b""
@@ -87,6 +89,11 @@ class Window:
     def fileno(self) -> int:
         """For a loop to watch."""
         return self._ours.fileno()
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._ours.close()
+        self._theirs.close()
 
     def open_in_child(self) -> None:
         """In a worker: give our memory away, and close what is not ours."""
