@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from kraal import php, succession
+from kraal import php, slowlog, succession
 from kraal.boot import Php
 from kraal.config.dump import lines
 from kraal.config.model import Config
@@ -15,7 +15,6 @@ from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, StartError, UsageError
 from kraal.estate import Estate, Inheritance, Task
 from kraal.given import configuration, php_settings
-from kraal.logs import slowlog
 from kraal.logs.error import ErrorLog
 from kraal.managers import Setting
 from kraal.options import Options, parse
@@ -158,9 +157,7 @@ def _open_log(config: Config, options: Options, log: ErrorLog) -> None:
     else:
         log.open(global_.error_log)
     log.record = not _on_stderr(config, options)
-    for pool in config.pools:
-        if pool.request_slowlog_timeout and pool.slowlog:
-            slowlog.append(pool.slowlog)
+    slowlog.check(config.pools)
 
 
 def _on_stderr(config: Config, options: Options) -> bool:

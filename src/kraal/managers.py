@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 
-from kraal import accessfiles, fingerprints, generation, scoreboard, sizing, stopping
+from kraal import accessfiles, fingerprints, generation, scoreboard, sizing, slowlog, stopping
 from kraal.boot import Order, Php
 from kraal.config.model import Config, LogLevel, Pool
 from kraal.errors import Exit, StartError
@@ -17,7 +17,6 @@ from kraal.estate import Tenant
 from kraal.generation import Event, State
 from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
-from kraal.logs import slowlog
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
 from kraal.orders import drain_timeout, order_for
 from kraal.orphans import Orphans
@@ -29,8 +28,7 @@ from kraal.unix.process import Pid
 
 # Messages of one manager, and then others have their turn.
 _TURN = 64
-# Of what PHP says while it starts.
-_MOST_SAID = 1 << 16
+_MOST_SAID = 1 << 16  # of what PHP says while it starts
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A manager that is stuck longer than its stop ladder takes is killed with all its workers.
 _GRACE = 3.0
@@ -285,7 +283,7 @@ class Managers:
         elif kind == Kind.OUTPUT and (output := Output.from_bytes(payload)):
             self._log.say(_speaker(manager, output), output.text, closed=output.closed)
         elif kind == Kind.SLOW:
-            self._write_down(manager.pool, payload)
+            slowlog.write(self._pools.get(manager.pool), payload, self._log)
         elif kind == Kind.SPOKEN:
             self._hearing.heard(manager.pid)
         elif kind == Kind.READY and manager.state is State.STARTING:
@@ -296,14 +294,6 @@ class Managers:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
 
-    def _write_down(self, pool: str, lines: bytes) -> None:
-        path = self._pools[pool].slowlog if pool in self._pools else None
-        try:
-            if path:
-                slowlog.append(path, lines)
-        except StartError as error:
-            self._log.error(f"[pool {pool}] {error}")
-
     def _hear_start(self, manager: Manager) -> None:
         """Log what PHP and its extensions have written while they started, as if a worker had."""
         if manager.said is None:
@@ -312,8 +302,7 @@ class Managers:
         os.close(manager.said)
         manager.said = None
         if text:
-            speaker = _speaker(manager, Output(2, manager.pid, text, closed=False))
-            self._log.say(speaker, text.rstrip(b"\n") + b"\n")
+            self._log.say(_speaker(manager, Output(2, manager.pid, text)), text.rstrip(b"\n") + b"\n")
 
     def serving(self) -> set[str]:
         """The pools that have a manager whose workers serve."""
