@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import StartKind, StartServer
 from tests.support.fastcgi import Connection, packet
-from tests.support.processes import descendants, kill, status
+from tests.support.processes import check_gone, descendants, kill, status
 from tests.support.servers import FpmServer, configuration, executable
 from tests.support.wait import wait_until
 from tests.support.workers import Held, manager
@@ -319,7 +319,10 @@ def test_stack_is_read_without_any_privilege_in_namespaces_of_its_own() -> None:
                 entry = Slow(server, directory / "slow.log").entry("hold();")
                 assert entry.functions == ["fopen", "hold"]
             finally:
-                kill(descendants(process.pid) | {process.pid})
+                below = descendants(process.pid)
+                kill(below | {process.pid})
+                process.wait()
+                check_gone(below, before=set())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs a user to change to")
