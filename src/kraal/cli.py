@@ -15,8 +15,8 @@ from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, StartError, UsageError
 from kraal.estate import Estate, Inheritance, Task
 from kraal.given import configuration, php_settings
+from kraal.launcher import Setting
 from kraal.logs.error import ErrorLog
-from kraal.managers import Setting
 from kraal.options import Options, parse
 from kraal.unix import daemon, inherited, priority, privileges, process
 

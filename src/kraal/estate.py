@@ -40,23 +40,34 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The scoreboard of a pool; see `boards.Boards`."""
+
+    pool: str
+    fd: int = -1
+    fingerprint: str = ""  # of the manager that had it last
+    manager: int = 0  # its process id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All that a master owns."""
 
     sockets: tuple[Socket, ...] = ()
     tenants: tuple[Tenant, ...] = ()
+    boards: tuple[Board, ...] = ()
     pid_file: str | None = None
     daemonized: bool = False
     report: int = -1  # descriptor of the reports, see `report`
     orphans: tuple[int, ...] = ()  # descriptors of workers whose manager was killed
 
     def descriptors(self) -> tuple[int, ...]:
-        """Of sockets and channels, in a fixed order."""
+        """Of sockets, channels and scoreboards, in a fixed order."""
         of_sockets = (fd for each in self.sockets for fd in (each.fd, *each.shared))
-        return (*of_sockets, *(each.fd for each in self.tenants))
+        return (*of_sockets, *(each.fd for each in self.tenants), *(each.fd for each in self.boards))
 
     def numbered(self, number: Callable[[int], int]) -> "Estate":
-        """The same with other numbers for the sockets and channels."""
+        """The same with other numbers for these."""
         return replace(
             self,
             sockets=tuple(
@@ -64,6 +75,7 @@ class Estate:
                 for each in self.sockets
             ),
             tenants=tuple(replace(each, fd=number(each.fd)) for each in self.tenants),
+            boards=tuple(replace(each, fd=number(each.fd)) for each in self.boards),
         )
 
 
@@ -120,6 +132,12 @@ def retired(old: Iterable[Socket], new: Iterable[Socket]) -> tuple[Socket, ...]:
     return tuple(each for each in old if each.key not in kept)
 
 
+def kept_boards(old: Estate, kept: Iterable[str], leaving: Iterable[Tenant]) -> tuple[Board, ...]:
+    """The scoreboards of pools that stay as they are, but for those that somebody who leaves writes to."""
+    names, busy = set(kept), {each.pid for each in leaving}
+    return tuple(each for each in old.boards if each.pool in names and each.manager not in busy)
+
+
 def restored(old: Iterable[Socket], new: Iterable[Socket]) -> tuple[Socket, ...]:
     """The new sockets, where an inherited one belongs to whom it belonged to before."""
     before = {(each.key, each.identity): each.ours for each in old}
@@ -136,8 +154,10 @@ def _plain(text: str) -> dict[str, Any]:
 def _estate(plain: dict[str, Any]) -> Estate:
     sockets = tuple(_socket(each) for each in plain.get("sockets", ()))
     tenants = tuple(_build(Tenant, each) for each in plain.get("tenants", ()))
+    boards = tuple(_build(Board, each) for each in plain.get("boards", ()))
     orphans = tuple(plain.get("orphans", ()))
-    return _build(Estate, {**plain, "sockets": sockets, "tenants": tenants, "orphans": orphans})
+    tuples = {"sockets": sockets, "tenants": tenants, "boards": boards, "orphans": orphans}
+    return _build(Estate, {**plain, **tuples})
 
 
 def _socket(plain: dict[str, Any]) -> Socket:

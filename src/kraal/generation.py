@@ -8,6 +8,7 @@ class State(Enum):
 
     STARTING = auto()  # executed, has not said ready
     SERVING = auto()  # said ready
+    LEAVING = auto()  # said that its pool needs no process now
     DRAINING = auto()  # was told to leave, finishes what it has
     GONE = auto()  # reaped
 
@@ -16,6 +17,7 @@ class Event(Enum):
     """What can happen to a manager."""
 
     READY = auto()  # it said that its workers serve
+    RESTED = auto()  # it said that it leaves, as nobody needs it
     SUPERSEDED = auto()  # it was told to leave
     EXITED = auto()  # it was reaped
 
@@ -24,8 +26,11 @@ _TRANSITIONS = {
     (State.STARTING, Event.READY): State.SERVING,
     (State.STARTING, Event.SUPERSEDED): State.DRAINING,
     (State.STARTING, Event.EXITED): State.GONE,
+    (State.SERVING, Event.RESTED): State.LEAVING,
     (State.SERVING, Event.SUPERSEDED): State.DRAINING,
     (State.SERVING, Event.EXITED): State.GONE,
+    (State.LEAVING, Event.SUPERSEDED): State.DRAINING,
+    (State.LEAVING, Event.EXITED): State.GONE,
     # It was told to leave while it was starting, and its word was on the way.
     (State.DRAINING, Event.READY): State.DRAINING,
     (State.DRAINING, Event.SUPERSEDED): State.DRAINING,

@@ -30,6 +30,8 @@ from kraal.unix.listener import (
     resolve,
 )
 
+# Among the shared descriptors of a listener; see boot.Descriptor.
+_TAKE = 2
 _FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
 
 
@@ -44,6 +46,10 @@ class Listeners:
     def descriptors(self, pool: str) -> tuple[int, ...]:
         """Of a pool's socket, and of what its workers share."""
         return self._open[pool].socket.fileno(), *self._open[pool].shared
+
+    def doors(self, pool: str) -> tuple[int, ...]:
+        """Of what can be read when somebody comes: a new connection, or a kept one that is given away."""
+        return self._open[pool].socket.fileno(), self._open[pool].shared[_TAKE]
 
     def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = ()) -> None:
         """Have a socket for each pool, and close what was passed for none.  Raises StartError."""

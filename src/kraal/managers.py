@@ -2,47 +2,36 @@
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterable, Mapping, Set
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 
-from kraal import accessfiles, fingerprints, generation, scoreboard, sizing, slowlog, stopping
-from kraal.boot import Order, Php
+from kraal import accessfiles, sizing, slowlog, stopping
+from kraal.boards import Boards
 from kraal.config.model import Config, LogLevel, Pool
+from kraal.dormancy import Dormancy, may_sleep, rehearsed
 from kraal.errors import Exit, StartError
 from kraal.estate import Tenant
 from kraal.generation import Event, State
 from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
+from kraal.launcher import Launcher, Manager, Setting
+from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
-from kraal.orders import drain_timeout, order_for
 from kraal.orphans import Orphans
-from kraal.unix import memory, privileges, process
+from kraal.unix import process
 from kraal.unix.channel import Channel, Kind, Output
-from kraal.unix.inherited import Passed
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 
 # Messages of one manager, and then others have their turn.
 _TURN = 64
 _MOST_SAID = 1 << 16  # of what PHP says while it starts
-_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A manager that is stuck longer than its stop ladder takes is killed with all its workers.
 _GRACE = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the command line and the process bring along."""
-
-    php: Php
-    environ: Mapping[str, str]
-    as_root: bool
-    passed: tuple[Passed, ...] = ()  # sockets
-    arguments: tuple[str, ...] = ()  # of managers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +43,6 @@ class Owner:
     emptied: Callable[[], None]  # there is no manager any more
 
 
-@dataclass(slots=True)
-class Manager:
-    """A pool manager that was executed."""
-
-    pool: str
-    pid: Pid
-    channel: Channel
-    started: float
-    state: State = State.STARTING
-    decorated: bool = True
-    access_log: str | None = None
-    fingerprint: str = ""
-    patience: float | None = None  # seconds that it drains at most for a reload
-    said: int | None = None  # see Descriptor.SAID; until it was read
-
-    def happened(self, event: Event) -> None:
-        """Go on to the next state."""
-        self.state = generation.advance(self.state, event)
-
-
 class Managers:
     """The one owner of their table."""
 
@@ -83,17 +52,16 @@ class Managers:
         config: Config,
         setting: Setting,
         log: ErrorLog,
-        listener: Callable[[str], tuple[int, ...]],
+        listeners: Listeners,
         owner: Owner,
     ) -> None:
-        """`listener` gives the descriptors of a pool: of its socket, and of what its workers share."""
         self._loop = loop
-        self._config = config
         self._pools = {pool.name: pool for pool in config.pools}
-        self._setting = setting
         self._log = log
-        self._listener = listener
         self._owner = owner
+        self.boards = Boards(time.time())
+        self.launcher = Launcher(config, setting, self.boards, listeners.descriptors)
+        self._dormancy = Dormancy(loop, listeners.doors, self._wake)
         self._hearing = Hearing(loop)
         self._table: dict[Pid, Manager] = {}
         self._failed_starts: dict[str, int] = {}
@@ -108,11 +76,18 @@ class Managers:
     # ------------------------------------------------------------ starting
 
     def start(self, *, served: Set[str] = frozenset()) -> None:
-        """Start a manager for each pool that is not served elsewhere, as soon as the loop runs."""
-        self._served = served
-        for pool in self._config.pools:
-            if pool.name not in served:
+        """Start a manager for each pool that is not served elsewhere, as soon as the loop runs.
+
+        Pools that may sleep need none to be served; they sleep from `let_sleep` on.
+        """
+        self._served = served | {pool.name for pool in self._pools.values() if may_sleep(pool)}
+        for pool in self._pools.values():
+            if pool.name not in self._served:
                 self._loop.call_later(0, partial(self._start, pool))
+        rehearsal = rehearsed(self._pools.values())
+        if rehearsal and rehearsal.name not in served:
+            self._served -= {rehearsal.name}
+            self._loop.call_later(0, partial(self._start, rehearsal, rehearsing=True))
         self._loop.call_later(0, self.check_launched)
 
     def take_over(self, tenants: Iterable[Tenant], *, superseded: bool = False) -> list[Manager]:
@@ -147,10 +122,18 @@ class Managers:
         for manager in self._table.values():
             if manager.state is State.SERVING:
                 manager.decorated = self._pools[manager.pool].decorate_workers_output
-        for pool in self._config.pools:
-            if pool.name not in self.serving():
+        serving = self.serving()
+        for pool in self._pools.values():
+            if pool.name not in serving and not may_sleep(pool):
                 self._start_again(pool, failed=False)
         self._owner.launched()
+
+    def let_sleep(self) -> None:
+        """From now on pools that have no manager and need none get one when somebody comes."""
+        at_work = {each.pool for each in self._table.values() if each.state is not State.DRAINING}
+        for pool in self._pools.values():
+            if may_sleep(pool) and pool.name not in at_work:
+                self._dormancy.begin(pool.name)
 
     def tenants(self) -> tuple[Tenant, ...]:
         """What there is to take over."""
@@ -169,74 +152,35 @@ class Managers:
             for each in self._table.values()
         )
 
-    def order(self, pool: Pool) -> Order:
-        """What the manager of a pool is told."""
-        account = pool.account
-        groups = tuple(privileges.groups_of(account.name, account.gid)) if account else ()
-        return order_for(
-            pool,
-            self._config.global_,
-            php=self._setting.php,
-            environ=self._setting.environ,
-            as_root=self._setting.as_root,
-            groups=groups,
-        )
-
-    def fingerprint(self, pool: Pool) -> str:
-        """Of a manager of this pool that is executed now."""
-        return fingerprints.of_pool(self.order(pool).to_bytes(), pool.listen, self._sources)
-
-    @cached_property
-    def _sources(self) -> str:
-        return fingerprints.of_sources(self._setting.php)
-
-    def _start(self, pool: Pool) -> None:
+    def _start(self, pool: Pool, *, rehearsing: bool = False) -> None:
         if self.stopping:
             return
         try:
-            self._execute(pool)
+            manager = self.launcher.execute(pool, self._loop.now(), self._table.keys())
         except OSError as error:
             # Too many processes or descriptors, or no memory: that may pass.
             text = f"[pool {pool.name}] cannot start a manager: {error.strerror} ({error.errno})"
             self._fail(StartError(text, exit=Exit.SOFTWARE))
             self._start_again(pool, failed=True)
-
-    def _start_again(self, pool: Pool, *, failed: bool) -> None:
-        failures = self._failed_starts.get(pool.name, 0) + 1 if failed else 0
-        self._failed_starts[pool.name] = failures
-        self._loop.call_later(sizing.respawn_delay(failures), partial(self._start, pool))
-
-    def _execute(self, pool: Pool) -> None:
-        order = self.order(pool).to_bytes()
-        # -I: neither the environment nor the working folder may bring in other modules.
-        argv = [sys.executable, "-I", "-m", "kraal.pool", *self._setting.arguments]
-        with ExitStack() as failed, ExitStack() as lent:
-            ours, theirs = Channel.pair()
-            failed.callback(ours.close)
-            lent.callback(theirs.close)
-            board = memory.create(f"kraal-{pool.name}", scoreboard.size_for(pool.pm_max_children))
-            lent.callback(os.close, board)
-            filled = memory.create_filled("kraal-order", order)
-            lent.callback(os.close, filled)
-            said = memory.create_filled("kraal-said", b"")
-            failed.callback(os.close, said)
-            listener, *shared = self._listener(pool.name)
-            descriptors = [theirs.fileno(), listener, board, filled, said, *shared]
-            pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
-            failed.pop_all()
-        manager = Manager(
-            pool.name,
-            pid,
-            ours,
-            self._loop.now(),
-            decorated=pool.decorate_workers_output,
-            access_log=pool.access_log,
-            fingerprint=fingerprints.of_pool(order, pool.listen, self._sources),
-            patience=drain_timeout(self._config.global_),
-            said=said,
-        )
+            return
+        manager.rehearsing = rehearsing
         self._add(manager)
         self._hand_access_log(manager)
+
+    def _start_again(self, pool: Pool, *, failed: bool) -> None:
+        """Start another manager, or wait for who needs one; later if earlier ones have failed."""
+        failures = self._failed_starts.get(pool.name, 0) + 1 if failed else 0
+        self._failed_starts[pool.name] = failures
+        again = self._rest if may_sleep(pool) else self._start
+        self._loop.call_later(sizing.respawn_delay(failures), partial(again, pool))
+
+    def _rest(self, pool: Pool) -> None:
+        if not self.stopping:
+            self._dormancy.begin(pool.name)
+
+    def _wake(self, pool: str) -> None:
+        self._log.debug(f"[pool {pool}] somebody has come: starting a manager")
+        self._start(self._pools[pool])
 
     def _hand_access_log(self, manager: Manager) -> None:
         """Open the file, as the manager may not.  What is written meanwhile waits for it."""
@@ -290,6 +234,12 @@ class Managers:
             manager.happened(Event.READY)
             self.check_launched()
             self._hear_start(manager)
+            if manager.rehearsing:
+                manager.channel.offer(Kind.REST)
+        elif kind == Kind.LEAVING and manager.state is State.SERVING:
+            manager.happened(Event.RESTED)
+            self._log.debug(f"[pool {manager.pool}] nobody comes: manager {manager.pid} leaves")
+            self._loop.call_later(_GRACE, partial(self._kill, manager))
         elif kind == Kind.FAILED and manager.state is State.STARTING:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
@@ -340,19 +290,24 @@ class Managers:
         self._on_last_message(manager)
         self._hear_start(manager)
         self._hearing.heard(gone.pid)
-        age = self._loop.now() - manager.started
-        failed = manager.state is State.STARTING or age < sizing.HEALTHY_AGE
-        superseded = manager.state is State.DRAINING
+        last, age = manager.state, self._loop.now() - manager.started
         manager.happened(Event.EXITED)
         self.orphans.adopt(gone.pid)
-        if self.stopping or superseded:
+        if gone.code != Exit.OK:
+            self.boards.replace_of(gone.pid)
+        if self.stopping or last is State.DRAINING:
+            return
+        pool = self._pools[manager.pool]
+        if last is State.LEAVING:
+            self._start_again(pool, failed=False)
             return
         text = f"[pool {manager.pool}] manager {gone.pid} exited {gone} after {age:.6f} seconds from start"
         if not self.launched:
             self._fail(StartError(text, exit=Exit.SOFTWARE))
             return
-        self._log.warning(f"{text}; starting another")
-        self._start_again(self._pools[manager.pool], failed=failed)
+        what = "whoever comes next starts another" if may_sleep(pool) else "starting another"
+        self._log.warning(f"{text}; {what}")
+        self._start_again(pool, failed=last is State.STARTING or age < sizing.HEALTHY_AGE)
 
     def _on_last_message(self, manager: Manager) -> None:
         with suppress(KeyError):
@@ -381,6 +336,7 @@ class Managers:
     def stop(self, kind: Kind, longest: float) -> None:
         """Tell all to leave; who has not left after the longest time, in seconds, and some more is killed."""
         self.stopping = True
+        self._dormancy.end_all()
         for manager in self._table.values():
             manager.happened(Event.SUPERSEDED)
             manager.channel.offer(kind)

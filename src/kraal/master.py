@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from kraal import accessfiles, pidfile, report, stopping
 from kraal.config.model import Config
 from kraal.errors import StartError
-from kraal.estate import Estate, Inheritance
+from kraal.estate import Estate, Inheritance, kept_boards
+from kraal.launcher import Setting
 from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog
-from kraal.managers import Managers, Owner, Setting
+from kraal.managers import Managers, Owner
 from kraal.orders import quit_timeout
 from kraal.reloading import SIGNALS, Reloading, larger
 from kraal.report import Report
@@ -36,7 +37,7 @@ class Master:
         self._loop = Loop()
         self._listeners = Listeners(log)
         owner = Owner(self._on_launched, self._on_failed, self._check_empty)
-        self._managers = Managers(self._loop, config, setting, log, self._listeners.descriptors, owner)
+        self._managers = Managers(self._loop, config, setting, log, self._listeners, owner)
         self._reports = -1
         self._reloading: Reloading | None = None
         # A reload that was asked for before everything serves, and whether of changed pools only.
@@ -75,6 +76,7 @@ class Master:
 
     def _on_launched(self) -> None:
         self._log.notice("ready to handle connections")
+        self._managers.let_sleep()
         self._reloading = Reloading(self._loop, self._log, self._estate, self._reports)
         self._ready()
         notify.ready(os.environ, _READY)
@@ -92,6 +94,7 @@ class Master:
         return Estate(
             sockets=self._listeners.sockets(),
             tenants=self._managers.tenants(),
+            boards=self._managers.boards.all(),
             pid_file=self._config.global_.pid,
             daemonized=self._config.global_.daemonize,
             report=self._reports,
@@ -109,6 +112,7 @@ class Master:
             pidfile.remove(old.pid_file)
         stays = [each for each in old.tenants if each.serving and each.pool in inheritance.kept]
         leaves = [each for each in old.tenants if each not in stays]
+        self._managers.boards.take([*new.boards, *kept_boards(old, inheritance.kept, leaves)])
         self._managers.take_over([*new.tenants, *stays])
         self._managers.orphans.take(old.orphans)
         superseded = self._managers.take_over(leaves, superseded=True)

@@ -17,6 +17,7 @@ from setproctitle import setproctitle
 from kraal import diary, overtime, runtime, sizing, stopping, streams, worker
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
+from kraal.climbing import Climbing
 from kraal.coroner import Coroner
 from kraal.crew import Asked, Crew, Worker
 from kraal.errors import Exit, StartError
@@ -32,6 +33,7 @@ from kraal.unix.channel import Channel, Kind
 from kraal.unix.handoff import Handoff
 from kraal.unix.loop import Loop, Timer
 from kraal.unix.process import Pid
+from kraal.vacancy import Vacancy
 
 # Signals that mean one thing to a manager and another to a worker.
 _HANDLED = {signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
@@ -67,9 +69,8 @@ class Manager:
         self._ticking: Timer | None = None
         self._failed_starts = 0
         self._respawn: Timer | None = None
-        self._ladder: tuple[stopping.Step, ...] | None = None
+        self._climbing = Climbing(self._loop, self._crew, self._leave)
         self._draining = False  # for a reload
-        self._next_step: Timer | None = None
         warn = partial(self._relay.log, Level.WARNING)
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
@@ -79,7 +80,13 @@ class Manager:
             diary.of(order, php.layout(self._scoreboard.memory), self._loop, self._scoreboard, self._relay),
         )
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
-        self._attending = False
+        self._vacancy = Vacancy(
+            self._loop,
+            self._handoff,
+            self._size.idle_timeout,
+            offered=self._on_offer,
+            over=self._rest,
+        )
 
     def run(self, null: int) -> None:
         """Serve until told to leave, and until the last worker has left.  `null` is /dev/null."""
@@ -105,7 +112,7 @@ class Manager:
 
     def _fill(self, level: Level = Level.NOTICE) -> None:
         """Start the workers that are missing; `level` is that of the lines that tell."""
-        if self._ladder is not None:
+        if self._climbing.begun:
             return
         try:
             for _ in range(self._missing()):
@@ -134,15 +141,7 @@ class Manager:
     @property
     def _is_empty(self) -> bool:
         """There is no worker, and none is about to come."""
-        return not self._crew and not self._wanted and self._ladder is None
-
-    def _attend(self) -> None:
-        """Without workers somebody has to see that those of an older generation give connections away."""
-        if self._is_empty and not self._attending:
-            self._loop.watch(self._handoff.fileno(), self._on_offer)
-        elif self._attending and not self._is_empty:
-            self._loop.unwatch(self._handoff.fileno())
-        self._attending = self._is_empty
+        return not self._crew and not self._wanted and not self._climbing.begun
 
     def _on_offer(self) -> None:
         self._wanted = 1
@@ -150,7 +149,7 @@ class Manager:
 
     def _watch_over(self) -> None:
         """Look again when there may be something to decide."""
-        self._attend()
+        self._vacancy.see(vacant=self._is_empty)
         seen = self._crew.look(self._loop.now())
         # What is about to be started is not to be decided again.
         if not self._respawn and sizing.may_start(self._size, seen, self._state):
@@ -162,7 +161,7 @@ class Manager:
 
     def _tick(self) -> None:
         self._ticking = None
-        if self._ladder is not None:
+        if self._climbing.begun:
             return
         self._end_deaf()
         self._replace_too_large()
@@ -271,7 +270,7 @@ class Manager:
                 self._bury(dead, gone)
             elif self._scribe:
                 self._scribe.buried(gone.pid)
-        if self._ladder is None:
+        if not self._climbing.begun:
             if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
             self._fill_later(sizing.respawn_delay(self._failed_starts))
@@ -294,7 +293,7 @@ class Manager:
             else:
                 # Not its decision: like php-fpm, go by what is seen next.
                 self._wanted += 1
-        if self._ladder is not None:
+        if self._climbing.begun:
             level = Level.DEBUG
         self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
 
@@ -313,6 +312,8 @@ class Manager:
                     self._drain()
                 elif kind == Kind.TERMINATE:
                     self._terminate()
+                elif kind == Kind.REST:
+                    self._rest()
                 elif kind == Kind.SPEAK:
                     self._relay.look()
                     self._relay.tell(Kind.SPOKEN)
@@ -321,14 +322,24 @@ class Manager:
             self._loop.unwatch(self._channel.fileno())
             self._quit()
 
+    def _rest(self) -> None:
+        """Leave, if there is no worker: the master sees who comes, and starts another manager."""
+        if not self._is_empty:
+            return
+        if self._handoff.close_idle():
+            self._on_offer()
+            return
+        self._relay.tell(Kind.LEAVING)
+        self._climb(())
+
     def _drain(self) -> None:
-        if self._ladder is None:
+        if not self._climbing.begun:
             self._draining = True
             self._climb(stopping.drain_ladder(self._order.drain_timeout))
 
     def _quit(self) -> None:
         # Draining may have no end; a stop has.
-        if self._ladder is None or self._draining:
+        if not self._climbing.begun or self._draining:
             self._draining = False
             self._climb(stopping.quit_ladder(self._order.quit_timeout))
 
@@ -337,21 +348,10 @@ class Manager:
         self._climb(stopping.terminate_ladder(self._order.control_timeout))
 
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
-        """Send the first signal of the ladder; come back with the rest if that did not do."""
-        self._ladder = ladder
+        """Whoever comes now is not our business."""
         self._lookout.rest()
-        self._attend()
-        if self._next_step:
-            self._next_step.cancel()
-        if not self._crew:
-            self._leave()
-            return
-        step, *rest = ladder
-        for each in self._crew:
-            process.send(each.pid, step.signal)
-        # The last step is repeated until it is true.
-        following = tuple(rest) or ladder
-        self._next_step = self._loop.call_later(step.patience, lambda: self._climb(following))
+        self._vacancy.see(vacant=False)
+        self._climbing.climb(ladder)
 
     def _leave(self) -> None:
         if self._scribe and (text := self._scribe.finish(self._scoreboard.untold)):

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from kraal.estate import Socket
+from kraal.launcher import Manager
 from kraal.listeners import Retired
-from kraal.managers import Manager, Managers
+from kraal.managers import Managers
 from kraal.unix.loop import Loop
 
 _INTERVAL = 0.02

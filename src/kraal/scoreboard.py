@@ -101,6 +101,22 @@ def size_for(slots: int) -> int:
     return int(_HEADER + slots * _SLOT)
 
 
+def fresh_header(slots: int, started_at: int) -> bytes:
+    """For a file in which nobody has served yet."""
+    header = _ffi.new("struct kraal_scoreboard *")
+    header.magic, header.slot_count, header.slot_size = _MAGIC, slots, _SLOT
+    header.started_at = started_at
+    return bytes(_ffi.buffer(header))
+
+
+def continued_header(before: bytes) -> bytes:
+    """For a file that takes the place of another one, whose workers are nobody's business any more."""
+    header = _ffi.new("struct kraal_scoreboard *")
+    _ffi.memmove(header, before, min(len(before), _HEADER))
+    header.active = header.parked = header.alarm = 0
+    return bytes(_ffi.buffer(header))
+
+
 class Scoreboard:
     """A scoreboard in shared memory."""
 
@@ -112,7 +128,11 @@ class Scoreboard:
         self._slots = _ffi.cast("struct kraal_slot *", self._view + _HEADER)
 
     def initialize(self) -> None:
-        """Write the header of fresh memory."""
+        """Write the header, unless it is there: the counters of a pool outlive its managers."""
+        header = self._header
+        if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, _SLOT):
+            return
+        _ffi.memmove(self._view, bytes(len(self.memory)), len(self.memory))
         self._header.magic = _MAGIC
         self._header.slot_count = self._count
         self._header.slot_size = _SLOT

@@ -47,7 +47,7 @@ def spawn_successor(task: Task, errors: int) -> Pid:
     with ExitStack() as stack:
         note = memory.create_filled("kraal-task", to_text(task).encode())
         stack.callback(os.close, note)
-        sockets = replace(task.estate, tenants=()).descriptors()
+        sockets = replace(task.estate, tenants=(), boards=()).descriptors()
         lent = [*sockets, task.line, task.stderr, note]
         environ = _environment() | {_TASK: f"{os.getpid()}:{note}"}
         pid = process.spawn_again(command(), environ, lent, errors)

@@ -10,11 +10,13 @@ from contextlib import ExitStack
 
 from kraal import accessfiles, fingerprints, pidfile, stopping, succession
 from kraal.config.model import Config
+from kraal.dormancy import may_sleep
 from kraal.errors import StartError
-from kraal.estate import Estate, Task, Tenant
+from kraal.estate import Board, Estate, Task, Tenant
+from kraal.launcher import Setting
 from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog
-from kraal.managers import Managers, Owner, Setting
+from kraal.managers import Managers, Owner
 from kraal.unix.channel import Kind
 from kraal.unix.loop import Loop
 
@@ -36,7 +38,7 @@ class Successor:
             config,
             setting,
             log,
-            self._listeners.descriptors,
+            self._listeners,
             Owner(self._loop.stop, self._give_up, self._check_empty),
         )
         self._failure: StartError | None = None
@@ -59,7 +61,10 @@ class Successor:
             if self._failure:
                 raise self._failure
             estate = Estate(
-                sockets=self._listeners.sockets(), tenants=self._managers.tenants(), pid_file=pid_file
+                sockets=self._listeners.sockets(),
+                tenants=self._managers.tenants(),
+                boards=self._managers.boards.all(),
+                pid_file=pid_file,
             )
             try:
                 succession.hand_over(self._line, estate, sorted(kept), self._config)
@@ -68,16 +73,19 @@ class Successor:
             failed.pop_all()
 
     def _kept(self) -> set[str]:
-        """The pools whose managers can stay."""
+        """The pools whose managers can stay; of those that sleep, whose scoreboards can."""
         if not self._task.changed_only:
             return set()
-        old = {each.pool: each for each in self._task.estate.tenants if each.serving}
+        estate = self._task.estate
+        sleepers = {pool.name for pool in self._config.pools if may_sleep(pool)}
+        old: dict[str, Tenant | Board] = {each.pool: each for each in estate.boards if each.pool in sleepers}
+        old |= {each.pool: each for each in estate.tenants if each.serving}
         opened_anew = {each.pool for each in self._listeners.sockets() if each.ours}
         return {
             pool.name
             for pool in self._config.pools
             if pool.name in old.keys() - opened_anew
-            and _is_current(old[pool.name], self._managers.fingerprint(pool))
+            and _is_current(old[pool.name], self._managers.launcher.fingerprint(pool))
         }
 
     def _watch_signals(self) -> None:
@@ -104,5 +112,7 @@ class Successor:
             self._loop.stop()
 
 
-def _is_current(tenant: Tenant, fingerprint: str) -> bool:
-    return tenant.fingerprint == fingerprint and fingerprints.libraries_are_current(tenant.pid)
+def _is_current(old: Tenant | Board, fingerprint: str) -> bool:
+    if old.fingerprint != fingerprint:
+        return False
+    return isinstance(old, Board) or fingerprints.libraries_are_current(old.pid)

@@ -197,13 +197,12 @@ class FpmServer:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def workers(self) -> set[int]:
-        """The processes that answer requests: those without children, managers and scribes aside."""
-        below = processes.descendants(self.pid)
+        """The processes that answer requests; a manager that starts has no title yet, and is none."""
+        titles = {pid: processes.command_line(pid) for pid in processes.descendants(self.pid)}
         return {
             pid
-            for pid in below
-            if not processes.children(pid)
-            and not processes.command_line(pid).endswith(("(manager)", "(access log)"))
+            for pid, title in titles.items()
+            if re.match("(kraal|php-fpm): pool ", title) and not title.endswith(("(manager)", "(access log)"))
         }
 
     def send(self, number: signal.Signals) -> None:

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kraal.estate import (
+    Board,
     Estate,
     Inheritance,
     Socket,
     Task,
     Tenant,
     inheritance_from,
+    kept_boards,
     restored,
     retired,
     task_from,
@@ -40,10 +42,12 @@ tenants = st.builds(
     fingerprint=names,
     patience=st.none() | st.floats(min_value=0, max_value=1e6),
 )
+boards = st.builds(Board, pool=names, fd=numbers, fingerprint=names, manager=numbers)
 estates = st.builds(
     Estate,
     sockets=st.lists(sockets, max_size=3).map(tuple),
     tenants=st.lists(tenants, max_size=3).map(tuple),
+    boards=st.lists(boards, max_size=3).map(tuple),
     pid_file=st.none() | names,
     daemonized=st.booleans(),
     report=numbers,
@@ -102,3 +106,24 @@ def test_inherited_socket_belongs_to_whom_it_belonged_to_before() -> None:
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "leaving", "expected"),
+    [
+        (["www", "shop"], [], ["www", "shop"]),
+        (["www"], [], ["www"]),
+        (["www"], [7], []),
+        (["www"], [8], ["www"]),
+        ([], [], []),
+    ],
+    ids=["both stay", "one stays", "its manager leaves", "an older one leaves", "none stays"],
+)
+def test_scoreboard_stays_with_its_pool_unless_somebody_who_leaves_writes_to_it(
+    kept: list[str], leaving: list[int], expected: list[str]
+) -> None:
+    old = Estate(boards=(Board(pool="www", manager=7), Board(pool="shop", manager=9)))
+
+    found = kept_boards(old, kept, [Tenant(pool="www", pid=pid) for pid in leaving])
+
+    assert [each.pool for each in found] == expected

@@ -12,8 +12,10 @@ from kraal.boot import Php
 from kraal.config.model import Config, Global, LogLevel, Pool
 from kraal.errors import Place
 from kraal.generation import Event, State
+from kraal.launcher import Manager, Setting
+from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog
-from kraal.managers import Manager, Managers, Owner, Setting
+from kraal.managers import Managers, Owner
 from kraal.unix.channel import Channel, Kind, Output
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
@@ -40,7 +42,7 @@ class Scene:
         self.loop = Loop()
         self.failures: list[str] = []
         owner = Owner(self.count, lambda failure: self.failures.append(str(failure)), lambda: None)
-        self.managers = Managers(self.loop, config, setting, log, lambda _pool: (-1, -1), owner)
+        self.managers = Managers(self.loop, config, setting, log, Listeners(log), owner)
         self.ours, self.theirs = Channel.pair()
         self.manager = Manager("www", Pid(4711), self.ours, 0.0)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
-from kraal.scoreboard import PoolState, Scoreboard, Stage, size_for
+from kraal.scoreboard import PoolState, Scoreboard, Stage, continued_header, fresh_header, size_for
 
 ffi: Any = _bridge.ffi
 HEADER = ffi.sizeof("struct kraal_scoreboard")
@@ -51,6 +51,40 @@ def test_fresh_scoreboard_has_no_workers() -> None:
 
     assert state.workers == ()
     assert (state.idle, state.active, state.accepted, state.slow) == (0, 0, 0, 0)
+
+
+def test_header_that_is_there_is_left_as_it_is() -> None:
+    memory = mmap.mmap(-1, size_for(2))
+    memory.write(fresh_header(2, 1_000_000))
+    board = Scoreboard(memory)
+    board.count_reached()
+    board.initialize()
+
+    assert (board.read().started_at, board.read().max_children_reached) == (1_000_000, 1)
+
+
+def test_header_of_another_layout_is_written_anew() -> None:
+    memory = mmap.mmap(-1, size_for(2))
+    memory.write(fresh_header(3, 1_000_000))
+    memory[HEADER:] = b"x" * (len(memory) - HEADER)
+    board = Scoreboard(memory)
+    board.initialize()
+
+    assert board.read().started_at != 1_000_000
+    assert board.read().workers == ()
+
+
+def test_counters_go_on_in_another_file_but_not_what_workers_have_left_in_them() -> None:
+    header = ffi.new("struct kraal_scoreboard *")
+    ffi.memmove(header, fresh_header(2, 1_000_000), HEADER)
+    header.accepted, header.slow, header.max_active = 7, 2, 5
+    header.active, header.parked, header.alarm = 1, 1, 3
+    before = bytes(ffi.buffer(header))
+
+    ffi.memmove(header, continued_header(before), HEADER)
+
+    assert (header.accepted, header.slow, header.max_active, header.started_at) == (7, 2, 5, 1_000_000)
+    assert (header.active, header.parked, header.alarm) == (0, 0, 0)
 
 
 def test_slot_is_free_until_it_is_occupied() -> None:

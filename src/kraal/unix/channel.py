@@ -26,11 +26,13 @@ class Kind(IntEnum):
     OUTPUT = 4  # manager: what a worker wrote, see Output
     SPOKEN = 5  # manager: the answer to SPEAK
     SLOW = 6  # manager: lines for the pool's slow log
+    LEAVING = 7  # manager: there is no worker and none is needed; whoever comes now is not its business
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written
     DRAIN = 19  # master: others serve now: finish what runs, and leave
     FILE = 20  # master: the access log, opened; a descriptor comes along
+    REST = 21  # master: leave, if there is no worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""Executes pool managers: what each of them is told, and what it finds open."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Set
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+
+from kraal import fingerprints, generation
+from kraal.boards import Boards
+from kraal.boot import Order, Php
+from kraal.config.model import Config, Pool
+from kraal.generation import Event, State
+from kraal.orders import drain_timeout, order_for
+from kraal.unix import memory, privileges, process
+from kraal.unix.channel import Channel
+from kraal.unix.inherited import Passed
+from kraal.unix.process import Pid
+
+_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the command line and the process bring along."""
+
+    php: Php
+    environ: Mapping[str, str]
+    as_root: bool
+    passed: tuple[Passed, ...] = ()  # sockets
+    arguments: tuple[str, ...] = ()  # of managers
+
+
+@dataclass(slots=True)
+class Manager:
+    """A pool manager that was executed."""
+
+    pool: str
+    pid: Pid
+    channel: Channel
+    started: float
+    state: State = State.STARTING
+    decorated: bool = True
+    access_log: str | None = None
+    fingerprint: str = ""
+    patience: float | None = None  # seconds that it drains at most for a reload
+    said: int | None = None  # see Descriptor.SAID; until it was read
+    rehearsing: bool = False  # see dormancy.py
+
+    def happened(self, event: Event) -> None:
+        """Go on to the next state."""
+        self.state = generation.advance(self.state, event)
+
+
+class Launcher:
+    """Knows the configuration."""
+
+    def __init__(
+        self,
+        config: Config,
+        setting: Setting,
+        boards: Boards,
+        descriptors: Callable[[str], tuple[int, ...]],
+    ) -> None:
+        """`descriptors` are those of a pool: of its socket, and of what its workers share."""
+        self._config = config
+        self._setting = setting
+        self._boards = boards
+        self._descriptors = descriptors
+
+    def order(self, pool: Pool) -> Order:
+        """What the manager of a pool is told."""
+        account = pool.account
+        groups = tuple(privileges.groups_of(account.name, account.gid)) if account else ()
+        return order_for(
+            pool,
+            self._config.global_,
+            php=self._setting.php,
+            environ=self._setting.environ,
+            as_root=self._setting.as_root,
+            groups=groups,
+        )
+
+    def fingerprint(self, pool: Pool) -> str:
+        """Of a manager of this pool that is executed now."""
+        return fingerprints.of_pool(self.order(pool).to_bytes(), pool.listen, self._sources)
+
+    @cached_property
+    def _sources(self) -> str:
+        return fingerprints.of_sources(self._setting.php)
+
+    def execute(self, pool: Pool, now: float, busy: Set[int]) -> Manager:
+        """Start the manager of a pool; `busy` are the process ids of managers.  Raises OSError."""
+        order = self.order(pool).to_bytes()
+        fingerprint = fingerprints.of_pool(order, pool.listen, self._sources)
+        # -I: neither the environment nor the working folder may bring in other modules.
+        argv = [sys.executable, "-I", "-m", "kraal.pool", *self._setting.arguments]
+        with ExitStack() as failed, ExitStack() as lent:
+            ours, theirs = Channel.pair()
+            failed.callback(ours.close)
+            lent.callback(theirs.close)
+            board = self._boards.provide(pool, fingerprint, busy)
+            filled = memory.create_filled("kraal-order", order)
+            lent.callback(os.close, filled)
+            said = memory.create_filled("kraal-said", b"")
+            failed.callback(os.close, said)
+            listener, *shared = self._descriptors(pool.name)
+            descriptors = [theirs.fileno(), listener, board, filled, said, *shared]
+            pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
+            failed.pop_all()
+        self._boards.use(pool.name, pid)
+        return Manager(
+            pool.name,
+            pid,
+            ours,
+            now,
+            decorated=pool.decorate_workers_output,
+            access_log=pool.access_log,
+            fingerprint=fingerprint,
+            patience=drain_timeout(self._config.global_),
+            said=said,
+        )
