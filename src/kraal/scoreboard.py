@@ -131,6 +131,7 @@ class Scoreboard:
         """Write the header, unless it is there: the counters of a pool outlive its managers."""
         header = self._header
         if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, _SLOT):
+            header.log_untold = 0  # the earlier one has told when it left
             return
         _ffi.memmove(self._view, bytes(len(self.memory)), len(self.memory))
         self._header.magic = _MAGIC
