@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from kraal.config.model import Pool
 from kraal.errors import Exit, StartError
+from kraal.unix.files import open_to_append, open_with_care
 
 _MODE = 0o600
 # Names of descriptors of our own.
@@ -37,9 +38,8 @@ def _open(path: str) -> int:
     if own:
         # Opened once more, a file would be written from its beginning, and a socket not at all.
         return _duplicate(own)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        fd = os.open(path, flags | os.O_NONBLOCK, _MODE)
+        fd = open_to_append(path, os.O_NOCTTY | os.O_NONBLOCK, _MODE)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
@@ -55,7 +55,11 @@ def _open(path: str) -> int:
 
 def _open_pipe(path: str) -> int:
     """For writing and reading: when its reader is gone, lines wait in it for the next one."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = open_with_care(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        # It was one a moment ago.
+        os.close(fd)
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
     os.set_blocking(fd, True)
     return fd
 

@@ -9,6 +9,7 @@ from kraal.errors import StartError
 from kraal.logs.forms import JsonLines, LogForm, TextLines
 from kraal.logs.lines import Origin, Speaker, clean
 from kraal.logs.sinks import Descriptor, Syslog
+from kraal.unix.files import open_to_append
 
 __all__ = ["ErrorLog", "Origin", "Speaker", "clean"]
 
@@ -43,7 +44,7 @@ class ErrorLog:
     def open(self, path: str) -> None:
         """Append to a file from now on.  Raises StartError."""
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_to_append(path)
         except OSError as error:
             reason = f"{error.strerror} ({error.errno})"
             raise StartError(f"failed to open error_log ({path}): {reason}") from error

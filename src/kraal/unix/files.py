@@ -1,0 +1,44 @@
+"""Opening files whose folder may be in the hands of a pool's user."""
+
+import errno
+import os
+import stat
+
+_MOST_LINKS = 40  # as the kernel's
+# Links of the kernel, which only it can follow.
+_KERNEL_S = ("/proc/", "/dev/fd/")
+
+
+def open_to_append(path: str, flags: int = 0, mode: int = 0o600) -> int:
+    """Append to a file, which is made if there is none.  Raises OSError."""
+    return open_with_care(path, flags | os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+
+
+def open_with_care(path: str, flags: int, mode: int = 0o600) -> int:
+    """Open a file, at its name through links of root and of our own only.  Raises OSError.
+
+    Who may write to the folder would otherwise choose which of our files it is.
+    """
+    for _ in range(_MOST_LINKS):
+        if path.startswith(_KERNEL_S):
+            return os.open(path, flags, mode)
+        try:
+            return os.open(path, flags | os.O_NOFOLLOW, mode)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        path = os.path.join(os.path.dirname(path), _target(path))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _target(path: str) -> str:
+    """Where a link leads."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # Of what was opened: it may be exchanged while we look.
+        found = os.fstat(fd)
+        if not stat.S_ISLNK(found.st_mode) or found.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.EPERM, "it is a link of another user")
+        return os.readlink("", dir_fd=fd)
+    finally:
+        os.close(fd)
