@@ -33,3 +33,9 @@ def conformance(session: nox.Session) -> None:
     """php-src's own tests of FPM, on kraal and php-fpm; arguments go to `python -m tests.conformance`."""
     session.install(".[test]")
     session.run("python", "-m", "tests.conformance", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """What reads foreign bytes in C, under libFuzzer; arguments go to `python -m tests.fuzz`."""
+    session.run("python", "-m", "tests.fuzz", *session.posargs)

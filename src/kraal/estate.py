@@ -145,13 +145,17 @@ def restored(old: Iterable[Socket], new: Iterable[Socket]) -> tuple[Socket, ...]
 
 
 def _plain(text: str) -> dict[str, Any]:
-    plain = json.loads(text)
+    return _object(json.loads(text))
+
+
+def _object(plain: Any) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise ValueError("this is no estate")
     return plain
 
 
-def _estate(plain: dict[str, Any]) -> Estate:
+def _estate(plain: Any) -> Estate:
+    plain = _object(plain)
     sockets = tuple(_socket(each) for each in plain.get("sockets", ()))
     tenants = tuple(_build(Tenant, each) for each in plain.get("tenants", ()))
     boards = tuple(_build(Board, each) for each in plain.get("boards", ()))
@@ -160,7 +164,8 @@ def _estate(plain: dict[str, Any]) -> Estate:
     return _build(Estate, {**plain, **tuples})
 
 
-def _socket(plain: dict[str, Any]) -> Socket:
+def _socket(plain: Any) -> Socket:
+    plain = _object(plain)
     tuples = {"identity": _pair(plain), "shared": tuple(plain.get("shared", ()))}
     return _build(Socket, {**plain, **tuples})
 
@@ -170,6 +175,6 @@ def _pair(plain: dict[str, Any]) -> tuple[int, int] | None:
     return (identity[0], identity[1]) if identity else None
 
 
-def _build(kind: type[T], plain: dict[str, Any]) -> T:
+def _build(kind: type[T], plain: Any) -> T:
     known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in plain.items() if name in known})
+    return kind(**{name: value for name, value in _object(plain).items() if name in known})

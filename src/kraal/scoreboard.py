@@ -164,7 +164,8 @@ class Scoreboard:
 
     def count_reached(self) -> None:
         """The pool has reached its limit once more."""
-        self._header.max_children_reached += 1
+        # Whatever a worker has made of the number, there is one after it.
+        self._header.max_children_reached = (self._header.max_children_reached + 1) & 0xFFFFFFFF
 
     def untold(self) -> int:
         """How many lines of the access log were lost that the error log was not told of."""

@@ -1,0 +1,29 @@
+/* The FastCGI reader: a byte of mode, a byte that says how the stream comes in pieces, and the stream. */
+#define main decoder_main
+#include "../native/decoder.c"
+#undef main
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	static const enum mode modes[] = {MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER};
+	if (size < 2 || size > FCGI_INPUT_SIZE * 4) {
+		return 0;
+	}
+	if (!stream) {
+		stream = malloc(STREAM_MAX);
+		ends = malloc(PIECES_MAX * sizeof(*ends));
+	}
+	quiet = true;
+	srand(bytes[0]);
+	piece = piece_count = stream_at = 0;
+	size_t longest = bytes[1] ? bytes[1] : size;
+	memcpy(stream, bytes + 2, size - 2);
+	for (size_t at = 0; at < size - 2;) {
+		at += longest < size - 2 - at ? longest : size - 2 - at;
+		ends[piece_count++] = at;
+	}
+	run(modes[bytes[0] % 3]);
+	return 0;
+}
