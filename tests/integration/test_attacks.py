@@ -7,6 +7,7 @@ either, is in docs/security.md.
 import json
 import os
 import signal
+import stat
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ import pytest
 from tests.integration.conftest import StartKind, StartServer
 from tests.support import processes
 from tests.support.attacks import ANY_CODE, CONNECT, FILES, INHERITED, LEAVE_MANY, READ, SEND, STOP, VANDALISM
-from tests.support.fastcgi import packet
+from tests.support.fastcgi import Connection, packet
 from tests.support.servers import FpmServer
 from tests.support.wait import wait_until
 from tests.support.workers import ask, manager
@@ -82,13 +83,14 @@ def test_socket_lets_in_whom_its_mode_lets(shared_server: FpmServer) -> None:
 
 
 def identities(pid: int) -> set[tuple[int, int]]:
-    """Of all open files but devices, and those of the kernel that have no identity of their own."""
+    """Of all open files but devices and folders, and those of the kernel that have no identity of their own."""
     found = set()
     for fd, name in processes.descriptors(pid).items():
         if not name.startswith(("/dev/", "anon_inode:")):
             with suppress(FileNotFoundError):
                 status = os.stat(f"/proc/{pid}/fd/{fd}")
-                found.add((status.st_dev, status.st_ino))
+                if not stat.S_ISDIR(status.st_mode):
+                    found.add((status.st_dev, status.st_ino))
     return found
 
 
@@ -111,11 +113,21 @@ def test_workers_have_nothing_open_that_is_another_pool_s(start_server: StartSer
             wait_until(lambda: len(processes.children(server.pid)) == 3, what="the old ones are gone")
 
 
-def test_workers_have_no_folder_open(shared_server: FpmServer) -> None:
-    """One outside of a chroot would be a way out of it."""
-    pid = int(shared_server.fetch(shared_server.script("own.php", "echo getmypid();")).text)
-    names = processes.descriptors(pid).values()
-    assert [name for name in names if name.startswith("/") and Path(name).is_dir()] == []
+def test_chrooted_workers_have_no_folder_outside_open(start_server: StartServer, directory: Path) -> None:
+    """It would be a way out."""
+    site = directory / "jail" / "site"
+    site.mkdir(parents=True)
+    server = start_server(pool={"chroot": str(site.parent)}, root=site)
+    params = server.params(server.script("own.php", "echo getmypid();")) | {
+        "SCRIPT_FILENAME": "/site/own.php"
+    }
+    with Connection(server.address) as connection:
+        connection.send(packet(params))
+        pid = int(connection.response().text)
+    names = {os.readlink(f"/proc/{pid}/cwd"), *processes.descriptors(pid).values()}
+    folders = {name for name in names if name.startswith("/") and Path(name).is_dir()}
+    assert folders
+    assert all(f"{name}/".startswith(f"{site.parent}/") for name in folders)
 
 
 def test_programs_that_scripts_start_inherit_nothing(shared_server: FpmServer) -> None:
