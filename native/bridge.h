@@ -33,6 +33,13 @@ enum kraal_stage {
 	KRAAL_STAGE_FINISHING = 6
 };
 
+/* Whether a worker script stays loaded in a worker; see resident.h. */
+enum kraal_residence {
+	KRAAL_ORDINARY = 0,
+	KRAAL_RESIDENT_AWAY = 1, /* a resident whose script does not run, or boots */
+	KRAAL_RESIDENT_UP = 2
+};
+
 /* How a request that has run too long is to end; see overtime.h. */
 #define KRAAL_OVERTIME_SIGNAL 40 /* a real-time signal */
 enum kraal_overtime {
@@ -81,7 +88,8 @@ struct kraal_scoreboard {
 	uint32_t log_untold;   /* atomic: how many of them the error log was not told of */
 	int32_t log_error;     /* errno of the last of them */
 	int64_t log_told_at;   /* atomic: CLOCK_MONOTONIC seconds */
-	uint8_t reserved[48];
+	uint32_t residents_active; /* atomic: residents are not among the `active` */
+	uint8_t reserved[44];
 	struct kraal_layout layout;  /* for programs that look into workers */
 };
 
@@ -105,6 +113,7 @@ struct kraal_slot {
 	uint64_t overtime;     /* written by the manager: the request (its number in `requests`) that is to end */
 	uint32_t overtime_step; /* written before it: enum kraal_overtime */
 	uint32_t cached;       /* it uses what OPcache shares, see cachelock.h */
+	uint32_t residence;    /* enum kraal_residence */
 	char method[KRAAL_METHOD_SIZE];
 	char user[KRAAL_USER_SIZE];
 	char uri[KRAAL_PATH_SIZE];      /* SCRIPT_NAME, as php-fpm calls it */
@@ -228,10 +237,11 @@ struct kraal_network {
 
 enum kraal_outcome {
 	KRAAL_STOPPED = 0,        /* SIGQUIT: the running request was finished */
-	KRAAL_SPENT = 1,          /* max_requests served */
+	KRAAL_SPENT = 1,          /* max_requests served; a resident says it once, and can go on */
 	KRAAL_LOCAL_PAGE = 2,     /* a request for status or ping waits for kraal_answer */
 	KRAAL_LISTENER_LOST = 3,  /* accept failed for good; errno tells */
-	KRAAL_PHP_FAILED = 4      /* PHP could not start a request or bailed out beyond repair */
+	KRAAL_PHP_FAILED = 4,     /* PHP could not start a request or bailed out beyond repair */
+	KRAAL_SCRIPT_ENDED = 5    /* the worker script is to be started again, by kraal_boot */
 };
 
 struct kraal_worker {
@@ -258,6 +268,9 @@ struct kraal_worker {
 	const char *body_files;       /* security.limit_body_files, see bodyfile.h; NULL: all */
 	const char *status_path;      /* NULL: no such page */
 	const char *ping_path;        /* NULL: no such page */
+	const char *script;           /* of a resident: what it runs; NULL: an ordinary worker */
+	const char *match;            /* scripts that are for residents, see passing.h; NULL: there are none */
+	int handoff_other;            /* if there are: where requests are given to the workers of the other kind */
 	const char *pool;             /* for fpm_get_status() */
 	const char *policy;
 	const struct kraal_access *access; /* NULL: no access log */
@@ -281,6 +294,12 @@ enum kraal_level {
 
 /* Prepare this process as a worker: signal handling, environment hooks.  Call once, after fork. */
 int kraal_worker_start(const struct kraal_worker *worker);
+
+/* For a resident: run the worker script up to its first wait.  Returns 0, or -1 if it ended before. */
+int kraal_boot(void);
+
+/* Why it has ended, when it has; one line. */
+const char *kraal_script_end(void);
 
 /* Serve requests until something happens that Python decides on.  All of `worker` must stay alive. */
 enum kraal_outcome kraal_serve(const struct kraal_worker *worker);

@@ -170,11 +170,9 @@ struct fcgi_connection *connections_take(struct fcgi_io *io)
 	return connection;
 }
 
-static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size)
+/* Somebody else has it now. */
+static void let_go(struct fcgi_connection *connection)
 {
-	if (!handoff_give(connection->fd, connection->served || connection->ended, bytes, size)) {
-		return false;
-	}
 	if (connection->watched) {
 		/* The taker's copy would keep it in our set. */
 		epoll_ctl(epoll, EPOLL_CTL_DEL, connection->fd, NULL);
@@ -183,6 +181,26 @@ static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_
 	close(connection->fd);
 	connection->fd = -1;
 	connection->state = FCGI_DEAD;
+}
+
+static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size)
+{
+	if (!handoff_give(connection->fd, connection->served || connection->ended, bytes, size)) {
+		return false;
+	}
+	let_go(connection);
+	return true;
+}
+
+bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	static uint8_t bytes[FCGI_HANDED_SIZE];
+	size_t size = fcgi_encode_request(connection, io, bytes, sizeof(bytes));
+	if (!size || !handoff_pass(connection->fd, connection->served, bytes, size)) {
+		return false;
+	}
+	let_go(connection);
+	io->input_start = io->input_end = 0;
 	return true;
 }
 

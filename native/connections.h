@@ -31,6 +31,10 @@ struct fcgi_connection *connections_take(struct fcgi_io *io);
  * io.  Returns false if nobody can take it; else it is dead, and to be settled. */
 bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io);
 
+/* Give a FCGI_READY connection to the workers of the other kind, with its request and what is in the input of
+ * io.  Returns false if there is no room, or the request is too long; else it is dead, and to be settled. */
+bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io);
+
 /* Give away all that wait for a request.  Returns false if there is no room for some of them now. */
 bool connections_give_idle(void);
 

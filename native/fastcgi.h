@@ -17,6 +17,7 @@
 #define FCGI_HEADER_SIZE 8
 #define FCGI_RECORD_MAX 65535
 #define FCGI_INPUT_SIZE 65536
+#define FCGI_HANDED_SIZE (2 * FCGI_INPUT_SIZE)  /* what another worker has read, with a head that was put together again */
 #define FCGI_OUTPUT_SIZE 32768
 #define FCGI_PARAMS_MAX (1024 * 1024)
 
@@ -81,7 +82,7 @@ struct fcgi_connection {
 
 /* Buffers of the worker, lent to the one connection that is being read or served. */
 struct fcgi_io {
-	uint8_t input[FCGI_INPUT_SIZE];
+	uint8_t input[FCGI_HANDED_SIZE];
 	size_t input_start, input_end;
 	uint8_t output[FCGI_OUTPUT_SIZE];
 	size_t output_size;       /* bytes in output, open record included */
@@ -127,6 +128,10 @@ bool fcgi_peer_left(const struct fcgi_connection *connection);
 
 /* After fcgi_end: decide whether the connection waits for another request, lingers or is dead. */
 void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* Write what was read of a FCGI_READY request, and what of it stands in io, as records: whoever decodes them has
+ * what this connection has.  Returns the number of bytes, or 0 if there is no room for them. */
+size_t fcgi_encode_request(const struct fcgi_connection *connection, const struct fcgi_io *io, uint8_t *to, size_t size);
 
 /* Whether nothing has come since it was opened or last answered. */
 bool fcgi_is_silent(const struct fcgi_connection *connection);

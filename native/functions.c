@@ -9,18 +9,22 @@
 #include "connections.h"
 #include "sapi.h"
 #include "poolstatus.h"
+#include "resident.h"
 #include "scoreboard.h"
 
-/* The script goes on for as long as it likes: nobody is to wait for it on this worker's connections. */
+/* The script goes on for as long as it likes: nobody is to wait for it on this worker's connections.  A resident
+ * comes back soon, and frameworks call this for every request: it keeps what it has. */
 static void leave_connections(struct sapi_request *request)
 {
 	if (!request->connection->keep) {
 		/* A web server that waits for the end of the stream need not wait for the script. */
 		shutdown(request->connection->fd, SHUT_WR);
-	} else if (fcgi_at_rest(request->connection, request->io)) {
+	} else if (!resident_is_up() && fcgi_at_rest(request->connection, request->io)) {
 		connections_give(request->connection, request->io);
 	}
-	connections_give_idle();
+	if (!resident_is_up()) {
+		connections_give_idle();
+	}
 }
 
 /* fastcgi_finish_request(): bool.  The answer ends here; the script goes on unseen. */
@@ -97,7 +101,13 @@ static PHP_FUNCTION(fpm_get_status)
 	poolstatus_export(return_value);
 }
 
+PHP_FUNCTION(kraal_handle_request);
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_returns_bool, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
+	ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_returns_array, 0, 0, IS_ARRAY, 0)
@@ -107,7 +117,10 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_MASK_EX(arginfo_returns_array_or_false, 0, 0, MA
 ZEND_END_ARG_INFO()
 
 const zend_function_entry kraal_functions[] = {
+	ZEND_FE(kraal_handle_request, arginfo_handle_request)
+	ZEND_FALIAS(frankenphp_handle_request, kraal_handle_request, arginfo_handle_request)
 	ZEND_FE(fastcgi_finish_request, arginfo_returns_bool)
+	ZEND_FALIAS(frankenphp_finish_request, fastcgi_finish_request, arginfo_returns_bool)
 	ZEND_FE(apache_request_headers, arginfo_returns_array)
 	ZEND_FALIAS(getallheaders, apache_request_headers, arginfo_returns_array)
 	ZEND_FE(apache_response_headers, arginfo_returns_array)

@@ -25,7 +25,7 @@ void handoff_open(const struct kraal_worker *settings)
 	worker = settings;
 }
 
-bool handoff_give(int fd, bool served, const void *bytes, size_t size)
+static bool send_to(int pair, int fd, bool served, const void *bytes, size_t size)
 {
 	uint8_t mark = served;
 	struct iovec parts[] = {{&mark, sizeof(mark)}, {(void *)(uintptr_t)bytes, size}};
@@ -37,11 +37,21 @@ bool handoff_give(int fd, bool served, const void *bytes, size_t size)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	if (sendmsg(worker->handoff_give, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+	return sendmsg(pair, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+bool handoff_give(int fd, bool served, const void *bytes, size_t size)
+{
+	if (send_to(worker->handoff_give, fd, served, bytes, size)) {
 		return true;
 	}
 	over = over || errno == EPIPE;
 	return false;
+}
+
+bool handoff_pass(int fd, bool served, const void *bytes, size_t size)
+{
+	return send_to(worker->handoff_other, fd, served, bytes, size);
 }
 
 bool handoff_is_over(void)
@@ -52,7 +62,7 @@ bool handoff_is_over(void)
 bool handoff_take(struct handed *handed, void *to)
 {
 	uint8_t mark = 0;
-	struct iovec parts[] = {{&mark, sizeof(mark)}, {to, FCGI_INPUT_SIZE}};
+	struct iovec parts[] = {{&mark, sizeof(mark)}, {to, FCGI_HANDED_SIZE}};
 	ssize_t size = parcel_receive(worker->handoff_take, parts, 2, &handed->fd);
 	over = over || size == 0;
 	if (handed->fd < 0) {

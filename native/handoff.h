@@ -23,10 +23,13 @@ struct handed {
 
 void handoff_open(const struct kraal_worker *worker);
 
+/* Give a connection with a request to a worker of the other kind. */
+bool handoff_pass(int fd, bool served, const void *bytes, size_t size);
+
 /* Give `fd` away; the caller closes its own.  Returns false if there is no room, or the pool is stopping. */
 bool handoff_give(int fd, bool served, const void *bytes, size_t size);
 
-/* Take a connection, if one waits.  Its bytes go to `to`, which has room for FCGI_INPUT_SIZE. */
+/* Take a connection, if one waits.  Its bytes go to `to`, which has room for FCGI_HANDED_SIZE. */
 bool handoff_take(struct handed *handed, void *to);
 
 /* Whether the pair was seen to be shut down: nothing will come or go any more. */

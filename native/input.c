@@ -6,6 +6,7 @@
 #include <php_variables.h>
 
 #include "bodyfile.h"
+#include "resident.h"
 #include "sapi.h"
 #include "settings.h"
 
@@ -112,6 +113,10 @@ void input_register_variables(zval *array)
 		php_register_variable_safe("PHP_SELF", self, size, array);
 	}
 	efree(self);
+	if (resident_is_up()) {
+		/* What frameworks look for. */
+		php_register_variable("FRANKENPHP_WORKER", "1", array);
+	}
 }
 
 void input_hook_environment(void)

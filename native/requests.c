@@ -9,6 +9,8 @@
 #include "connections.h"
 #include "log.h"
 #include "login.h"
+#include "passing.h"
+#include "resident.h"
 #include "response.h"
 #include "sapi.h"
 #include "scoreboard.h"
@@ -60,11 +62,36 @@ static bool is_page(const char *path, const char *uri)
 	return path && uri && strcmp(path, uri) == 0;
 }
 
+/* Nobody can take the request: better an answer at once than none. */
+static void turn_away(struct fcgi_connection *connection)
+{
+	static const char answer[] = "Status: 503 Service Unavailable\r\nContent-Type: text/plain\r\n\r\n"
+	                             "Too many requests wait already.\n";
+	log_line(KRAAL_LOG_WARNING, "a request is turned away: the workers of its kind take no more");
+	fcgi_start_answer(connection, io);
+	fcgi_write(connection, io, FCGI_STDOUT, answer, sizeof(answer) - 1);
+	fcgi_end(connection, io, 0);
+	fcgi_finish(connection, io);
+}
+
+/* Have a worker of the other kind serve the request. */
+static void pass_on(struct fcgi_connection *connection)
+{
+	if (!connections_pass(connection, io)) {
+		turn_away(connection);
+	}
+}
+
 static enum step run(struct fcgi_connection *connection)
 {
 	const char *uri = PARAM_GET(&connection->params, "SCRIPT_NAME");
+	bool page = is_page(worker->status_path, uri) || is_page(worker->ping_path, uri);
+	if (!page && !passing_is_ours(worker, &connection->params)) {
+		pass_on(connection);
+		return STEP_DONE;
+	}
 	requests++;
-	if (is_page(worker->status_path, uri) || is_page(worker->ping_path, uri)) {
+	if (page) {
 		struct script script = sapi_resolve(&connection->params);
 		const char *user = login_name(&connection->params);
 		scoreboard_request(&connection->params, user);
@@ -74,7 +101,8 @@ static enum step run(struct fcgi_connection *connection)
 		page_connection = connection;
 		return STEP_PAGE;
 	}
-	if (sapi_run(connection, io) < 0) {
+	int result = worker->script ? resident_run(connection, io) : sapi_run(connection, io);
+	if (result < 0) {
 		return STEP_FAILED;
 	}
 	fcgi_finish(connection, io);

@@ -7,6 +7,7 @@
 #include <http_status_codes.h>
 #include <php_main.h>
 
+#include "resident.h"
 #include "sapi.h"
 #include "settings.h"
 
@@ -14,8 +15,9 @@ size_t response_write(const char *from, size_t size)
 {
 	struct sapi_request *request = sapi_running();
 	if (!request) {
-		/* -i, -m, or a start-up error: nobody but the terminal is there */
-		return fwrite(from, 1, size, stdout);
+		/* -i, -m, or a start-up error: nobody but the terminal is there.  A worker script outside of its requests
+		 * is heard by nobody. */
+		return resident_is_up() ? size : fwrite(from, 1, size, stdout);
 	}
 	if (fcgi_write(request->connection, request->io, FCGI_STDOUT, from, size) < 0) {
 		php_handle_aborted_connection();

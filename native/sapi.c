@@ -129,7 +129,7 @@ size_t sapi_memory(void)
 	return zend_memory_peak_usage(true);
 }
 
-static void fill_request_info(const struct params *params, const struct script *script)
+void sapi_fill_request_info(const struct params *params, const struct script *script)
 {
 	const char *length = PARAM_GET(params, "CONTENT_LENGTH");
 	const char *type = PARAM_GET(params, "CONTENT_TYPE");
@@ -232,7 +232,7 @@ static void respond(void)
 }
 
 /* After a fatal error: fastcgi.error_header lets the web server tell it from an ordinary answer. */
-static void mark_failure(void)
+void sapi_mark_failure(void)
 {
 	char *line = kraal_globals.error_header;
 	if (EG(exit_status) == 255 && line && *line && !SG(headers_sent)) {
@@ -248,17 +248,22 @@ static void close_body_file(void)
 	}
 }
 
-int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
+struct script sapi_take(struct fcgi_connection *connection, struct fcgi_io *io)
 {
-	volatile int result = 0;
 	current = (struct sapi_request){.connection = connection, .io = io, .body_file = BODY_FILE_UNKNOWN};
 	fcgi_start_answer(connection, io);
 	SG(server_context) = &current;
 	params_prepend(&connection->params, "FCGI_ROLE", "RESPONDER");
-	struct script script = sapi_resolve(&connection->params);
+	return sapi_resolve(&connection->params);
+}
+
+int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	volatile int result = 0;
+	struct script script = sapi_take(connection, io);
 
 	zend_first_try {
-		fill_request_info(&connection->params, &script);
+		sapi_fill_request_info(&connection->params, &script);
 		scoreboard_request(&connection->params, SG(request_info).auth_user);
 		accesslog_begin(connection, &script, SG(request_info).auth_user);
 		inivalues_apply(&connection->params);
@@ -269,7 +274,7 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 			zend_try {
 				respond();
 			} zend_end_try();
-			mark_failure();
+			sapi_mark_failure();
 		}
 		scoreboard_stage(KRAAL_STAGE_ENDING);
 		if (SG(request_info).path_translated) {
@@ -281,8 +286,7 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 		/* If an extension failed before it was this one's turn to shut down. */
 		accesslog_end(SG(sapi_headers).http_response_code, memory, NULL, NULL);
 		/* Not before: shutdown functions, and PHP itself, read what is left of the body. */
-		close_body_file();
-		fcgi_end(connection, io, 0);
+		sapi_end_answer();
 		log_request_end();
 		scoreboard_done(memory);
 	} zend_catch {
@@ -290,6 +294,19 @@ int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io)
 	} zend_end_try();
 	SG(server_context) = NULL;
 	return result;
+}
+
+void sapi_end_answer(void)
+{
+	close_body_file();
+	fcgi_end(current.connection, current.io, 0);
+}
+
+void sapi_forget(size_t memory)
+{
+	log_request_end();
+	scoreboard_done(memory);
+	SG(server_context) = NULL;
 }
 
 void sapi_worker_start(const struct kraal_worker *settings)

@@ -25,6 +25,22 @@ void sapi_worker_start(const struct kraal_worker *worker);
 /* Run one FCGI_READY request from start to end.  Returns 0, or -1 if PHP is beyond repair. */
 int sapi_run(struct fcgi_connection *connection, struct fcgi_io *io);
 
+/* The parts of it, for a script that handles requests in a loop: see renewal.h.
+ * Take up a request: it runs from here on. */
+struct script sapi_take(struct fcgi_connection *connection, struct fcgi_io *io);
+
+/* Tell PHP what is asked for. */
+void sapi_fill_request_info(const struct params *params, const struct script *script);
+
+/* If it has failed, let the web server see that. */
+void sapi_mark_failure(void);
+
+/* Complete the answer. */
+void sapi_end_answer(void);
+
+/* Nothing more is done about the request, which has needed so much memory. */
+void sapi_forget(size_t memory);
+
 /* Correct the params of a request and find its script, before anything of PHP starts. */
 struct script sapi_resolve(struct params *params);
 

@@ -76,15 +76,22 @@ static void copy(char *to, size_t size, const char *from)
 	to[length] = '\0';
 }
 
-/* Returns how many there are now. */
+static uint32_t *counter_of(struct kraal_scoreboard *header, const struct kraal_slot *of)
+{
+	return of->residence == KRAAL_ORDINARY ? &header->active : &header->residents_active;
+}
+
+/* Returns how many ordinary ones there are now. */
 static uint32_t count_active(void)
 {
-	uint32_t active = __atomic_add_fetch(&board->active, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(counter_of(board, slot), 1, __ATOMIC_RELAXED);
+	uint32_t ordinary = __atomic_load_n(&board->active, __ATOMIC_RELAXED);
+	uint32_t active = ordinary + __atomic_load_n(&board->residents_active, __ATOMIC_RELAXED);
 	uint32_t most = __atomic_load_n(&board->max_active, __ATOMIC_RELAXED);
 	while (active > most && active <= board->slot_count &&
 	       !__atomic_compare_exchange_n(&board->max_active, &most, active, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 	}
-	return active;
+	return ordinary;
 }
 
 /* Tell the manager, if it has asked to be told of so many active workers.  The first who sees it tells. */
@@ -171,7 +178,7 @@ void scoreboard_done(uint64_t memory)
 	slot->memory = memory;
 	slot->stage = KRAAL_STAGE_IDLE;
 	close_slot();
-	__atomic_sub_fetch(&board->active, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(counter_of(board, slot), 1, __ATOMIC_RELAXED);
 }
 
 /* Take one off a counter that several processes use, unless it is at zero already. */
@@ -201,7 +208,7 @@ void kraal_slot_vacate(void *base, uint32_t index)
 	struct kraal_scoreboard *header = base;
 	struct kraal_slot *left = scoreboard_slots(base) + index;
 	if (left->stage != KRAAL_STAGE_IDLE) {
-		take_one(&header->active);
+		take_one(counter_of(header, left));
 	}
 	if (left->parked) {
 		take_one(&header->parked);

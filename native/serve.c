@@ -17,6 +17,7 @@
 #include "handoff.h"
 #include "overtime.h"
 #include "requests.h"
+#include "resident.h"
 #include "sapi.h"
 #include "sharing.h"
 
@@ -39,11 +40,13 @@ static struct fcgi_io io;
 static int epoll = -1;
 static int stop_event = -1;
 static bool listening;
+static bool taking;    /* what others give away */
 static bool knocked;   /* the listener may have a connection */
 static bool offered;   /* another worker may have given one away */
 static bool parked;
 static bool rescuing;  /* nobody took a connection that had been waiting: take all that wait */
 static bool held;
+static bool said_spent;
 static volatile sig_atomic_t stopping;
 
 /* Marks in epoll's user data for what is not a connection. */
@@ -65,21 +68,30 @@ static int watch(int fd, void *mark, uint32_t events)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Listen, or leave new connections to other workers.  Returns what is so now. */
-static bool listen_if(const struct kraal_worker *worker, bool wanted)
+/* Watch something, exclusively (one event wakes one worker, not all of the pool), or leave it to others.  Returns
+ * what is so now. */
+static bool watch_if(bool wanted, bool watching, int fd, void *mark)
 {
-	if (wanted && !listening) {
-		/* Exclusive: one new connection wakes one worker, not all of the pool. */
-		listening = watch(worker->listener, &listener_mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
-		if (!handoff_is_over()) {
-			watch(worker->handoff_take, &offer_mark, EPOLLIN | EPOLLEXCLUSIVE);
-		}
-	} else if (!wanted && listening) {
-		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->listener, NULL);
-		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
-		listening = false;
+	if (wanted && !watching) {
+		return watch(fd, mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
 	}
-	return listening;
+	if (!wanted && watching) {
+		epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	}
+	return wanted && watching;
+}
+
+/* Whether new connections are this worker's business: while a resident is up they are the residents'. */
+static bool is_for_us(const struct kraal_worker *worker)
+{
+	return worker->script || !worker->match || !sharing_resident_is_up();
+}
+
+/* Take new connections, or leave them to other workers. */
+static void listen_if(const struct kraal_worker *worker, bool wanted)
+{
+	listening = watch_if(wanted && is_for_us(worker), listening, worker->listener, &listener_mark);
+	taking = watch_if(wanted && !handoff_is_over(), taking, worker->handoff_take, &offer_mark);
 }
 
 int kraal_worker_start(const struct kraal_worker *worker)
@@ -90,7 +102,9 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	if (epoll < 0 || stop_event < 0) {
 		return -1;
 	}
-	if (!listen_if(worker, true) || watch(stop_event, &stop_mark, EPOLLIN) < 0) {
+	sharing_open(worker);
+	listen_if(worker, !worker->script);
+	if ((!listening && !worker->match) || watch(stop_event, &stop_mark, EPOLLIN) < 0) {
 		return -1;
 	}
 	sigemptyset(&quit.sa_mask);
@@ -109,9 +123,11 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	}
 	connections_open(epoll);
 	handoff_open(worker);
-	sharing_open(worker);
 	requests_open(worker, &io);
 	sapi_worker_start(worker);
+	if (worker->script && resident_open(worker) < 0) {
+		return -1;
+	}
 	return overtime_open(worker);
 }
 
@@ -144,15 +160,21 @@ static enum kraal_outcome outcome_of(enum step step)
 	return step == STEP_PAGE ? KRAAL_LOCAL_PAGE : KRAAL_PHP_FAILED;
 }
 
+static bool is_spent(const struct kraal_worker *worker)
+{
+	return worker->max_requests && requests_served() >= worker->max_requests;
+}
+
+/* A resident goes on until another one can take its place. */
 static bool leaving(const struct kraal_worker *worker)
 {
-	return stopping || (worker->max_requests && requests_served() >= worker->max_requests);
+	return stopping || (!worker->script && is_spent(worker));
 }
 
 /* A worker that is about to leave takes no more connections than it may still answer. */
 static bool has_room(const struct kraal_worker *worker)
 {
-	if (!worker->max_requests || requests_served() + connections_count() < worker->max_requests) {
+	if (!worker->max_requests || worker->script || requests_served() + connections_count() < worker->max_requests) {
 		return true;
 	}
 	return requests_served() + connections_owed() < worker->max_requests;
@@ -247,6 +269,9 @@ static enum step drain(const struct kraal_worker *worker)
 	epoll_ctl(epoll, EPOLL_CTL_DEL, stop_event, NULL);
 	listen_if(worker, false);
 	sharing_hold(true);
+	if (worker->script) {
+		sharing_take_residence(false);
+	}
 	/* The kernel may have woken this worker for a connection that it will not take. */
 	sharing_poke();
 	bool given = connections_give_idle();
@@ -275,13 +300,10 @@ static void update_sharing(void)
 }
 
 /* Serve what another worker gave away. */
-static enum step turn_to_offer(const struct kraal_worker *worker)
+static enum step turn_to_offer(void)
 {
 	struct fcgi_connection *connection = connections_take(&io);
 	offered = false;
-	if (handoff_is_over()) {
-		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
-	}
 	if (!connection) {
 		return STEP_DONE;
 	}
@@ -318,11 +340,11 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 /* One turn: a connection if there may be one, else whatever happens first. */
 static enum step turn(const struct kraal_worker *worker, bool *lost)
 {
-	if (!listen_if(worker, !parked && has_room(worker))) {
-		knocked = offered = false;
-	}
+	listen_if(worker, !parked && has_room(worker));
+	knocked = knocked && listening;
+	offered = offered && taking;
 	if (offered) {
-		return turn_to_offer(worker);
+		return turn_to_offer();
 	}
 	if (knocked) {
 		return turn_to_listener(worker, lost);
@@ -332,6 +354,21 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 	return step;
 }
 
+/* Whether Python has something to decide on before the next turn. */
+static bool needs_decision(const struct kraal_worker *worker)
+{
+	return worker->script && (!resident_is_waiting() || (is_spent(worker) && !said_spent));
+}
+
+static enum kraal_outcome decision(void)
+{
+	if (!resident_is_waiting()) {
+		return KRAAL_SCRIPT_ENDED;
+	}
+	said_spent = true;
+	return KRAAL_SPENT;
+}
+
 enum kraal_outcome kraal_serve(const struct kraal_worker *worker)
 {
 	bool lost = false;
@@ -339,6 +376,9 @@ enum kraal_outcome kraal_serve(const struct kraal_worker *worker)
 	knocked = true;
 	update_sharing();
 	while (step == STEP_DONE && !lost && !leaving(worker)) {
+		if (needs_decision(worker)) {
+			return decision();
+		}
 		step = turn(worker, &lost);
 	}
 	if (lost) {
@@ -351,5 +391,8 @@ enum kraal_outcome kraal_serve(const struct kraal_worker *worker)
 		return outcome_of(step);
 	}
 	connections_close_all();
+	if (worker->script) {
+		resident_leave();
+	}
 	return stopping ? KRAAL_STOPPED : KRAAL_SPENT;
 }

@@ -27,12 +27,31 @@ static bool is_idle(const struct kraal_slot *slot)
 	return __atomic_load_n(&slot->stage, __ATOMIC_SEQ_CST) == KRAAL_STAGE_IDLE;
 }
 
-/* Whether another worker of the pool is such a one. */
+/* Whether another worker of the pool, and of this one's kind, is such a one. */
 static bool some_other(bool (*is)(const struct kraal_slot *slot))
 {
 	for (uint32_t i = 0; i < worker->slot_count; i++) {
 		const struct kraal_slot *slot = &slots[i];
-		if (slot != own && __atomic_load_n(&slot->pid, __ATOMIC_SEQ_CST) > 0 && is(slot)) {
+		bool there = slot != own && __atomic_load_n(&slot->pid, __ATOMIC_SEQ_CST) > 0;
+		if (there && slot->residence == own->residence && is(slot)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void sharing_take_residence(bool up)
+{
+	uint32_t residence = up ? KRAAL_RESIDENT_UP : KRAAL_RESIDENT_AWAY;
+	if (__atomic_exchange_n(&own->residence, residence, __ATOMIC_SEQ_CST) != residence) {
+		sharing_poke();
+	}
+}
+
+bool sharing_resident_is_up(void)
+{
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		if (__atomic_load_n(&slots[i].residence, __ATOMIC_SEQ_CST) == KRAAL_RESIDENT_UP) {
 			return true;
 		}
 	}

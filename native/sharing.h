@@ -7,6 +7,8 @@
  *
  * All of this goes by the workers' slots.  A slot that lies (its worker died, or is hostile) can
  * make others listen or not listen; the manager pokes after each death, so that nobody waits on it.
+ * Where there are residents, which alone listen while one of them is up, each kind shares among itself.
+ *
  * A worker that has no connections but does not take any either (it is stopped, or swapped out) is the
  * reason why a parked one looks by itself every now and then. */
 #ifndef KRAAL_SHARING_H
@@ -20,6 +22,12 @@ void sharing_open(const struct kraal_worker *worker);
 
 /* Say whether this worker has connections; pokes when it was the last one without. */
 void sharing_hold(bool holding);
+
+/* For a resident: say whether it can serve. */
+void sharing_take_residence(bool up);
+
+/* Whether some resident of the pool can. */
+bool sharing_resident_is_up(void);
 
 /* Have every worker of the pool look for new connections. */
 void sharing_poke(void);

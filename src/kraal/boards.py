@@ -27,7 +27,7 @@ class Boards:
         board = self._open.get(pool.name)
         if board and board.fingerprint == fingerprint and board.manager not in busy:
             return board.fd
-        slots = pool.pm_max_children
+        slots = pool.slots
         fd = memory.create(f"kraal-{pool.name}", scoreboard.size_for(slots))
         os.pwrite(fd, scoreboard.fresh_header(slots, self._now), 0)
         self._put(Board(pool=pool.name, fd=fd, fingerprint=fingerprint))

@@ -24,6 +24,9 @@ class Descriptor(IntEnum):
     POKE = 8
     GIVE = 9
     TAKE = 10
+    # Of pools with a worker script: the same for its requests.
+    RESIDENT_GIVE = 11
+    RESIDENT_TAKE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,11 @@ class Order:
     ping_path: str | None = None
     ping_response: str = "pong"
     access: Access | None = None
+    script: str | None = None  # that stays loaded in residents
+    residents: int = 0  # of max_children
+    resident_max_requests: int = 0
+    match: tuple[str, ...] = ()  # further scripts whose requests are theirs
+    watched: tuple[str, ...] = ()  # after whose changes they start anew
     catch_output: bool = False
     log_level: int = 2
     log_limit: int = 1024
@@ -100,16 +108,21 @@ class Order:
 
     @property
     def size(self) -> Policy:
-        """What it says of the number of workers."""
+        """What it says of the number of ordinary workers."""
         return Policy(
             kind=self.policy,
-            max_children=self.max_children,
+            max_children=self.max_children - self.residents,
             start_servers=self.start_servers,
             min_spare_servers=self.min_spare_servers,
             max_spare_servers=self.max_spare_servers,
             max_spawn_rate=self.max_spawn_rate,
             idle_timeout=self.idle_timeout,
         )
+
+    @property
+    def slots(self) -> int:
+        """How many workers there may be for a moment: see residents.py."""
+        return self.max_children + bool(self.residents)
 
     def to_bytes(self) -> bytes:
         """For the memory file."""
@@ -128,7 +141,8 @@ class Order:
             plain[name] = None if plain[name] is None else tuple(plain[name])
         if plain["access"] is not None:
             plain["access"] = _access(plain["access"])
-        plain["client_complaints"] = tuple(plain["client_complaints"])
+        for name in ("client_complaints", "match", "watched"):
+            plain[name] = tuple(plain[name])
         return cls(**plain)
 
 

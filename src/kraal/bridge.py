@@ -34,6 +34,7 @@ class Outcome(IntEnum):
     LOCAL_PAGE = 2
     LISTENER_LOST = 3
     PHP_FAILED = 4
+    SCRIPT_ENDED = 5
 
 
 class PhpPage(IntEnum):
@@ -187,13 +188,26 @@ class WorkerSettings:
     body_files: str | None
     status_path: str | None
     ping_path: str | None
+    script: str | None
+    match: str | None
+    handoff_other: int
     pool: str
     policy: str
     access: Access | None
     access_pipe: int
 
 
-_TEXTS = ("extensions", "php_values", "body_files", "status_path", "ping_path", "pool", "policy")
+_TEXTS = (
+    "extensions",
+    "php_values",
+    "body_files",
+    "status_path",
+    "ping_path",
+    "script",
+    "match",
+    "pool",
+    "policy",
+)
 
 
 class Worker:
@@ -236,11 +250,20 @@ class Worker:
                 "max_requests": settings.max_requests,
                 "terminate_timeout": settings.terminate_timeout,
                 "access": access,
+                "handoff_other": settings.handoff_other,
                 **texts,
             },
         )
         if library.kraal_worker_start(self._worker) < 0:
             raise OSError(_ffi.errno, "the worker cannot watch its listener")
+
+    def boot(self) -> bool:
+        """Run the worker script up to its first wait; False if it ended before."""
+        return bool(self._library.kraal_boot() == 0)
+
+    def script_end(self) -> str:
+        """Why the worker script has ended."""
+        return _string(self._library.kraal_script_end())
 
     def serve(self) -> Outcome:
         """Serve until something happens that Python decides on."""

@@ -25,6 +25,7 @@ class Worker:
     pid: Pid
     slot: int
     started: float
+    resident: bool = False  # see residents.py
     asked: Asked = Asked.NOT
 
 
@@ -41,9 +42,9 @@ class Crew:
     def __iter__(self) -> Iterator[Worker]:
         return iter(list(self._workers.values()))
 
-    def join(self, pid: Pid, slot: int, now: float) -> None:
+    def join(self, pid: Pid, slot: int, now: float, *, resident: bool = False) -> None:
         """Take in a new worker."""
-        self._workers[pid] = Worker(pid, slot, now)
+        self._workers[pid] = Worker(pid, slot, now, resident)
 
     def part(self, pid: Pid) -> Worker | None:
         """Forget a worker that is gone."""
@@ -54,14 +55,23 @@ class Crew:
         self._workers[Pid(pid)].asked = why
 
     @property
+    def ordinary(self) -> list[Worker]:
+        """Those that are not residents: what is said of numbers, idleness and sizes is of these."""
+        return [worker for worker in self._workers.values() if not worker.resident]
+
+    def requests(self, pid: Pid) -> int:
+        """How many requests a worker has served."""
+        return self._scoreboard.requests(self._workers[pid].slot)
+
+    @property
     def leaving(self) -> list[Worker]:
         """Those that were asked to leave and have not left."""
-        return [worker for worker in self._workers.values() if worker.asked is not Asked.NOT]
+        return [worker for worker in self.ordinary if worker.asked is not Asked.NOT]
 
     @property
     def staying(self) -> list[Worker]:
         """The others."""
-        return [worker for worker in self._workers.values() if worker.asked is Asked.NOT]
+        return [worker for worker in self.ordinary if worker.asked is Asked.NOT]
 
     def is_idle(self, worker: Worker) -> bool:
         """Whether it has no request."""
@@ -73,12 +83,12 @@ class Crew:
             worker.pid: now - self._idle_since(worker) for worker in self.staying if self.is_idle(worker)
         }
         leaving = len(self.leaving)
-        active = len(self._workers) - leaving - len(idle)
+        active = len(self.ordinary) - leaving - len(idle)
         return Seen(idle=idle, active=active, leaving=leaving, waiting=waiting)
 
     def count(self) -> tuple[int, int]:
         """How many are idle and will stay, and how many have a request."""
-        active = sum(not self.is_idle(worker) for worker in self._workers.values())
+        active = sum(not self.is_idle(worker) for worker in self.ordinary)
         return sum(self.is_idle(worker) for worker in self.staying), active
 
     def sizes(self) -> dict[int, int]:

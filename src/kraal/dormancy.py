@@ -9,7 +9,7 @@ from kraal.unix.loop import Loop
 
 def may_sleep(pool: Pool) -> bool:
     """Whether a pool needs no process while nobody asks it for anything."""
-    return pool.pm is Pm.ONDEMAND
+    return pool.pm is Pm.ONDEMAND and not pool.residents
 
 
 def rehearsed(pools: Iterable[Pool]) -> Pool | None:

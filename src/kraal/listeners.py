@@ -34,6 +34,8 @@ from kraal.unix.listener import (
 _TAKE = 2
 _FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
 
+_WITHOUT_RESIDENTS = 3
+
 
 class Listeners:
     """The one owner of the sockets."""
@@ -61,10 +63,8 @@ class Listeners:
             if pool.name not in self._open:
                 self._open[pool.name] = self._listen(pool)
         self._close_unwanted()
-        for name, listener in self._open.items():
-            if not listener.shared:
-                poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                self._open[name] = replace(listener, shared=(poke, *handoff.open_pair()))
+        for pool in pools:
+            self._open[pool.name] = _with_shared(self._open[pool.name], pool)
 
     def close(self) -> None:
         """Close all, and remove the files of those that are ours."""
@@ -241,6 +241,16 @@ class Listeners:
                 if value:
                     self._log.warning(f"[pool {pool.name}] ACL set, {name} = '{value}' is ignored")
         return acl
+
+
+def _with_shared(listener: Listener, pool: Pool) -> Listener:
+    """Add what the workers of the pool share, unless it is there: see boot.Descriptor."""
+    shared = listener.shared
+    if not shared:
+        shared = (os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), *handoff.open_pair())
+    if pool.residents and len(shared) == _WITHOUT_RESIDENTS:
+        shared = (*shared, *handoff.open_pair())
+    return replace(listener, shared=shared)
 
 
 def _listener(each: Socket) -> Listener:

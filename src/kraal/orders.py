@@ -34,7 +34,7 @@ def order_for(
         php=php,
         privileges=_privileges(pool, as_root=as_root, groups=groups),
         environment=worker_environment(pool, environ),
-        ini=(*_preload_user(pool, as_root=as_root), *_ini(pool)),
+        ini=(*_preload_user(pool, as_root=as_root), *_fresh_code(pool), *_ini(pool)),
         apparmor_hat=pool.apparmor_hat or None,
         max_requests=pool.pm_max_requests,
         terminate_timeout=pool.request_terminate_timeout,
@@ -52,6 +52,11 @@ def order_for(
         ping_path=pool.ping_path,
         ping_response=pool.ping_response or "pong",
         access=_access(pool),
+        script=pool.worker_script or None,
+        residents=pool.residents,
+        resident_max_requests=pool.worker_max_requests,
+        match=pool.match,
+        watched=pool.watched,
         catch_output=pool.catch_workers_output,
         log_level=global_.log_level,
         log_limit=global_.log_limit,
@@ -108,6 +113,11 @@ def _preload_user(pool: Pool, *, as_root: bool) -> tuple[tuple[str, str, bool], 
     if as_root and pool.chroot and pool.account and pool.account.name:
         return (("opcache.preload_user", pool.account.name, False),)
     return ()
+
+
+def _fresh_code(pool: Pool) -> tuple[tuple[str, str, bool], ...]:
+    """Who watches files wants what they say now, and not what OPcache has kept for a while."""
+    return (("opcache.revalidate_freq", "0", False),) if pool.watched else ()
 
 
 def _ini(pool: Pool) -> tuple[tuple[str, str, bool], ...]:

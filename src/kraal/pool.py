@@ -9,22 +9,25 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
-from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import diary, overtime, runtime, sizing, stopping, streams, worker
+from kraal import diary, overtime, runtime, sizing, stopping, streams
+from kraal.birthplace import Birthplace
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
 from kraal.climbing import Climbing
 from kraal.coroner import Coroner
 from kraal.crew import Asked, Crew, Worker
 from kraal.errors import Exit, StartError
-from kraal.logs.capture import Pipes
 from kraal.logs.relay import Level, Relay, message
 from kraal.lookout import Lookout
+from kraal.news import News
 from kraal.obituary import describe
+from kraal.residents import Hands as ResidentHands
+from kraal.residents import Residents
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
 from kraal.timekeeper import Hands, Timekeeper
@@ -35,8 +38,6 @@ from kraal.unix.loop import Loop, Timer
 from kraal.unix.process import Pid
 from kraal.vacancy import Vacancy
 
-# Signals that mean one thing to a manager and another to a worker.
-_HANDLED = {signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 _TICK = 1.0
 
 
@@ -57,11 +58,13 @@ class Manager:
             self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
         self._coroner = Coroner()
         self._crew = Crew(self._scoreboard)
+        self._news = News()
+        self._residents = self._expect_residents()
         self._wanted = self._size.at_start
         self._state = sizing.State()
         self._lookout = Lookout(
             self._loop,
-            Descriptor.LISTENER,
+            Descriptor.TAKE if order.residents else Descriptor.LISTENER,
             set_alarm=partial(php.set_alarm, self._scoreboard.memory),
             count=self._crew.count,
             look=self._look,
@@ -87,6 +90,10 @@ class Manager:
             offered=self._on_offer,
             over=self._rest,
         )
+        told = (self._news, self._scribe, self._lookout.alarm)
+        self._birthplace = Birthplace(
+            order, php, self._scoreboard, self._relay, self._loop, channel, self._timekeeper, *told
+        )
 
     def run(self, null: int) -> None:
         """Serve until told to leave, and until the last worker has left.  `null` is /dev/null."""
@@ -103,10 +110,35 @@ class Manager:
         if self._order.max_memory and not process.own_memory(self._pid):
             text = "pm.max_memory has no effect: there is no /proc to read it from (chroot?)"
             self._relay.log(Level.WARNING, text)
-        # The first workers are nothing to speak of.
-        self._fill(Level.DEBUG)
-        self._relay.tell(Kind.READY)
+        if self._residents:
+            self._residents.start()
+        else:
+            self._serve()
         self._loop.run()
+
+    def _serve(self) -> None:
+        self._fill(Level.DEBUG)  # the first workers are nothing to speak of
+        self._relay.tell(Kind.READY)
+
+    # ------------------------------------------------------------ residents
+
+    def _expect_residents(self) -> Residents | None:
+        if not self._order.script:
+            return None
+        hands = ResidentHands(
+            spawn=partial(self._spawn, Level.DEBUG, resident=True),
+            ask_to_leave=partial(self._ask, why=Asked.REPLACED),
+            served=self._crew.requests,
+            log=self._relay.log,
+            ready=self._serve,
+            failed=self._give_up,
+        )
+        return Residents(self._order, self._loop, self._news, hands)
+
+    def _give_up(self, why: str) -> None:
+        """Nobody is served yet, and nobody can be."""
+        self._relay.send(Kind.FAILED, why)
+        self._terminate()
 
     # ------------------------------------------------------------ how many
 
@@ -140,8 +172,8 @@ class Manager:
 
     @property
     def _is_empty(self) -> bool:
-        """There is no worker, and none is about to come."""
-        return not self._crew and not self._wanted and not self._climbing.begun
+        """There is no ordinary worker, and none is about to come."""
+        return not self._crew.ordinary and not self._wanted and not self._climbing.begun
 
     def _on_offer(self) -> None:
         self._wanted = 1
@@ -171,7 +203,8 @@ class Manager:
             self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
 
     def _look(self) -> bool:
-        seen = self._crew.look(self._loop.now(), waiting=queue.waiting(Descriptor.LISTENER))
+        waiting = self._handoff.waiting() if self._residents else queue.waiting(Descriptor.LISTENER)
+        seen = self._crew.look(self._loop.now(), waiting=waiting)
         plan = sizing.crowd(self._size, seen, self._state)
         self._carry_out(plan)
         return plan.start > 0
@@ -217,51 +250,15 @@ class Manager:
 
     # ------------------------------------------------------------ workers
 
-    def _spawn(self, level: Level) -> None:
-        slot = self._scoreboard.free_slot()
-        if slot is None:
-            return
-        self._scoreboard.prepare(slot)
-        pipes = Pipes.open(wanted=self._order.catch_output)
-        # A signal between fork and the child's own set-up would be lost: it waits.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-        try:
-            pid = Pid(os.fork())
-            if pid == 0:
-                self._become_worker(slot, pipes, before)
-        except OSError:
-            pipes.close()
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._scoreboard.occupy(slot, pid)
-        self._crew.join(pid, slot, self._loop.now())
-        self._timekeeper.add(pid, slot)
-        self._relay.capture.add(pid, pipes)
-        self._relay.log(level, f"child {pid} started")
-
-    def _become_worker(self, slot: int, pipes: Pipes, mask: set[int | signal.Signals]) -> NoReturn:
-        """Runs in the child."""
-        try:
-            pipes.attach()
-            log = self._relay.keep_in_child()
-            self._timekeeper.open_in_child()
-            self._loop.close_in_child()
-            self._channel.close()
-            place = worker.Place(
-                self._order,
-                self._php,
-                self._scoreboard,
-                slot,
-                log,
-                self._lookout.alarm,
-                self._pid,
-                pipes.unfinished,
-                self._scribe.keep_in_child() if self._scribe else -1,
-            )
-        except BaseException:
-            os._exit(Exit.SOFTWARE)
-        worker.serve_and_exit(place, mask)
+    def _spawn(self, level: Level, *, resident: bool = False) -> Pid | None:
+        born = self._birthplace.fork(resident=resident)
+        if born is None:
+            return None
+        self._crew.join(born.pid, born.slot, self._loop.now(), resident=resident)
+        self._timekeeper.add(born.pid, born.slot)
+        self._relay.capture.add(born.pid, born.pipes)
+        self._relay.log(level, f"child {born.pid} started")
+        return born.pid
 
     def _reap(self) -> None:
         for gone in process.reap():
@@ -270,6 +267,8 @@ class Manager:
                 self._bury(dead, gone)
             elif self._scribe:
                 self._scribe.buried(gone.pid)
+            if dead and self._residents:
+                self._residents.part(dead.pid, str(gone))
         if not self._climbing.begun:
             if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
@@ -280,7 +279,8 @@ class Manager:
     def _bury(self, dead: Worker, gone: process.Exit) -> None:
         age = self._loop.now() - dead.started
         failed = gone.code != Exit.OK and sizing.is_failed_start(age, self._scoreboard.requests(dead.slot))
-        self._failed_starts = self._failed_starts + 1 if failed else 0
+        if not dead.resident:
+            self._failed_starts = self._failed_starts + 1 if failed else 0
         self._timekeeper.remove(dead.pid)
         state = self._scoreboard.worker(dead.slot)
         self._php.vacate(self._scoreboard.memory, dead.slot)
@@ -324,7 +324,7 @@ class Manager:
 
     def _rest(self) -> None:
         """Leave, if there is no worker: the master sees who comes, and starts another manager."""
-        if not self._is_empty:
+        if not self._is_empty or self._residents:
             return
         if self._handoff.close_idle():
             self._on_offer()
@@ -349,6 +349,8 @@ class Manager:
 
     def _climb(self, ladder: tuple[stopping.Step, ...]) -> None:
         """Whoever comes now is not our business."""
+        if self._residents:
+            self._residents.stop()
         self._lookout.rest()
         self._vacancy.see(vacant=False)
         self._climbing.climb(ladder)
@@ -366,7 +368,9 @@ def main() -> int:
     with os.fdopen(Descriptor.ORDER, "rb") as file:
         order = Order.from_bytes(file.read())
     for fd in set(Descriptor) - {Descriptor.ORDER, Descriptor.SAID}:
-        os.set_inheritable(fd, False)
+        # Not all pools have all of them.
+        with suppress(OSError):
+            os.set_inheritable(fd, False)
     setproctitle(f"kraal: pool {order.pool} (manager)")
     # Now, because a root folder of the pool's own need not have it.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

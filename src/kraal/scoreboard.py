@@ -17,6 +17,8 @@ _ffi: Any = _bridge.ffi
 _HEADER = _ffi.sizeof("struct kraal_scoreboard")
 _SLOT = _ffi.sizeof("struct kraal_slot")
 _MAGIC = 0x6B726C31
+_ORDINARY: int = _ffi.integer_const("KRAAL_ORDINARY")
+_AWAY: int = _ffi.integer_const("KRAAL_RESIDENT_AWAY")
 # A slot that is being written is read again; a worker that died while writing must not hold us up.
 _ATTEMPTS = 20
 
@@ -143,12 +145,13 @@ class Scoreboard:
         """The first slot without a worker."""
         return next((index for index in range(self._count) if self._slots[index].pid == 0), None)
 
-    def prepare(self, index: int) -> None:
+    def prepare(self, index: int, *, resident: bool = False) -> None:
         """Make a slot ready for a worker that is about to be forked."""
         _ffi.memmove(self._slots + index, bytes(_SLOT), _SLOT)
         slot = self._slots[index]
         slot.started_at = int(time.time())
         slot.stage = Stage.IDLE
+        slot.residence = _AWAY if resident else _ORDINARY
 
     def occupy(self, index: int, pid: int) -> None:
         """Say whose slot it is.  All else in it belongs to the worker, which may be serving already."""

@@ -33,7 +33,7 @@ CONFLICTS = [
     (
         GOOD,
         "pm.max_requests_jitter = 5",
-        "pm.max_requests_jitter has no effect without pm.max_requests",
+        "pm.max_requests_jitter has no effect without pm.max_requests or worker.max_requests",
     ),
     (GOOD, "ping.response = pong", "ping.response has no effect without ping.path"),
     (

@@ -156,7 +156,13 @@ def test_unix_knows_nothing_of_ours_but_errors() -> None:
 
 
 def test_bridge_is_imported_only_by_those_who_run_php() -> None:
-    assert importers("kraal.bridge") == {"kraal.about", "kraal.pool", "kraal.runtime", "kraal.worker"}
+    assert importers("kraal.bridge") == {
+        "kraal.about",
+        "kraal.birthplace",
+        "kraal.pool",
+        "kraal.runtime",
+        "kraal.worker",
+    }
 
 
 def test_master_executes_the_pool_and_never_imports_it() -> None:

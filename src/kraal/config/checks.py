@@ -55,6 +55,7 @@ def check_pool(pool: Pool, global_: Global) -> Iterator[Finding]:
     yield from _check_slowlog(pool)
     yield from _check_access_format(pool)
     yield from _check_body_files(pool)
+    yield from _check_residents(pool)
 
 
 def _alert(text: str, *about: str) -> Finding:
@@ -174,6 +175,30 @@ def _check_body_files(pool: Pool) -> Iterator[Finding]:
     for path in pool.limit_body_files or ():
         if not path.startswith("/"):
             yield Finding(f"the {name} path '{path}' must start with a '/'", (name,))
+
+
+def _check_residents(pool: Pool) -> Iterator[Finding]:
+    for name, value in (("worker.num", pool.worker_num), ("worker.max_requests", pool.worker_max_requests)):
+        if value < 0:
+            yield Finding(f"{name} can't be negative", (name,))
+    for name, paths in (("worker.match", pool.match), ("worker.watch", pool.watched)):
+        for path in paths:
+            if not path.startswith(("/", "*")):
+                yield Finding(f"the {name} path '{path}' must start with a '/'", (name,))
+    if not pool.residents or pool.pm_max_children < 1 or pool.worker_num < 0:
+        return
+    if pool.ordinary < 1:
+        text = (
+            f"worker.num({pool.residents}) must be less than pm.max_children({pool.pm_max_children}): "
+            "requests for other scripts need a worker, too"
+        )
+        yield Finding(text, ("worker.num", "worker.script"))
+    elif pool.pm is Pm.DYNAMIC and pool.pm_max_spare_servers > pool.ordinary:
+        text = (
+            f"pm.max_spare_servers({pool.pm_max_spare_servers}) cannot be greater than the {pool.ordinary} "
+            f"workers that worker.num({pool.residents}) leaves of pm.max_children({pool.pm_max_children})"
+        )
+        yield Finding(text, ("pm.max_spare_servers", "worker.num", "worker.script"))
 
 
 def _check_slowlog(pool: Pool) -> Iterator[Finding]:

@@ -14,7 +14,11 @@ _OF_DYNAMIC = ("pm.start_servers", "pm.min_spare_servers", "pm.max_spare_servers
 _OF_ONDEMAND = ("pm.process_idle_timeout",)
 # One directive that does nothing unless the other one, or one of the others, is set.
 _NEEDS = (
-    ("pm.max_requests_jitter", ("pm.max_requests",)),
+    ("pm.max_requests_jitter", ("pm.max_requests", "worker.max_requests")),
+    ("worker.num", ("worker.script",)),
+    ("worker.max_requests", ("worker.script",)),
+    ("worker.match", ("worker.script",)),
+    ("worker.watch", ("worker.script",)),
     ("decorate_workers_output", ("catch_workers_output",)),
     ("ping.response", ("ping.path",)),
     ("access.format", ("access.log",)),

@@ -230,6 +230,43 @@ POOL = (
         )
     ),
     _pool("apparmor_hat", Kind.TEXT, "AppArmor hat of the workers."),
+    _own(
+        _pool(
+            "worker.script",
+            Kind.PATH,
+            "Script that stays loaded in some of the workers, the residents, and handles requests in a loop.",
+        )
+    ),
+    _own(
+        _pool(
+            "worker.num",
+            Kind.INTEGER,
+            "How many of pm.max_children are residents; 0: all but one, which is for other scripts.",
+        )
+    ),
+    _own(
+        _pool(
+            "worker.max_requests",
+            Kind.INTEGER,
+            "Requests after which a resident is replaced; 0 is never.",
+        )
+    ),
+    _own(
+        _pool(
+            "worker.match",
+            Kind.TEXT,
+            "Further scripts whose requests are for the residents: full paths, in which `*` is anything.",
+        )
+    ),
+    _later(
+        _own(
+            _pool(
+                "worker.watch",
+                Kind.TEXT,
+                "For development: files and directories after whose changes the residents start anew.",
+            )
+        )
+    ),
 )
 
 ARRAYS = (

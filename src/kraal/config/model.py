@@ -151,6 +151,11 @@ class Pool:
     security_limit_php_value: str = "all"
     security_limit_body_files: str = "all"
     process_no_new_privs: bool = False
+    worker_script: str | None = None
+    worker_num: int = 0
+    worker_max_requests: int = 0
+    worker_match: str | None = None
+    worker_watch: str | None = None
     apparmor_hat: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     php_values: tuple[PhpValue, ...] = ()
@@ -197,6 +202,33 @@ class Pool:
     def limit_body_files(self) -> tuple[str, ...] | None:
         """The directories where a web server may leave a body; None means anywhere."""
         return _limit(self.security_limit_body_files)
+
+    @property
+    def residents(self) -> int:
+        """How many workers keep the worker script loaded; unless written, all but one."""
+        if not self.worker_script:
+            return 0
+        return self.worker_num or max(1, self.pm_max_children - 1)
+
+    @property
+    def ordinary(self) -> int:
+        """How many workers there may be beside them."""
+        return self.pm_max_children - self.residents
+
+    @property
+    def slots(self) -> int:
+        """How many processes there may be for a moment: a resident leaves when another can take its place."""
+        return self.pm_max_children + bool(self.residents)
+
+    @property
+    def match(self) -> tuple[str, ...]:
+        """The scripts whose requests the worker script handles, besides itself."""
+        return tuple((self.worker_match or "").split())
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The files and directories after whose changes the worker script is started anew."""
+        return tuple((self.worker_watch or "").split())
 
     @property
     def allowed_clients(self) -> Clients | None:

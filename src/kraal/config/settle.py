@@ -133,6 +133,8 @@ def _with_full_paths(pool: Pool, draft: Draft, prefix: str | None) -> Pool:
     for name in ("access_log", "slowlog", "chdir"):
         value = getattr(pool, name)
         changes[name] = full_path(value, own, prefix) if value else value
+    if pool.worker_script and pool.chroot is None:
+        changes["worker_script"] = full_path(pool.worker_script, own, prefix)
     if not is_tcp(pool.listen):
         changes["listen"] = full_path(pool.listen, own, prefix)
     # Inside another root a path of ours would be a different one, so PHP's own paths are left alone.

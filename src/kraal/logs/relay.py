@@ -57,6 +57,10 @@ class Relay:
         """Send a message that has no text."""
         self._outbox.send(kind)
 
+    def send(self, kind: Kind, text: str) -> None:
+        """Send a message that has one."""
+        self._outbox.send(kind, text.encode("utf-8", "backslashreplace"))
+
     def look(self) -> None:
         """Pass on what workers have said already."""
         self._read_lines()

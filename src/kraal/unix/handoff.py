@@ -1,15 +1,22 @@
 """The pair of sockets through which the workers of a pool pass kept connections; see native/handoff.h."""
 
 import os
+import select
 import socket
 from contextlib import suppress
 
-_LONGEST = 1 + (1 << 16)  # a mark, and what was read of the next request
+_LONGEST = 1 + (1 << 17)  # a mark, and what was read of the next request
+_ROOM = 1 << 22  # bytes of what waits; without privileges it is what the system allows
+_SO_SNDBUFFORCE = 32
 
 
 def open_pair() -> tuple[int, int]:
     """Descriptors of a new pair: where connections are given, and where they are taken."""
     give, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    try:
+        give.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _ROOM)
+    except PermissionError:
+        give.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
     return give.detach(), take.detach()
 
 
@@ -23,6 +30,10 @@ class Handoff:
     def fileno(self) -> int:
         """Can be read when a connection waits to be taken."""
         return self._take.fileno()
+
+    def waiting(self) -> int:
+        """How many wait, as far as that can be told: one, or none."""
+        return len(select.select([self._take], [], [], 0)[0])
 
     def close_idle(self) -> bool:
         """No worker is there, and none is about to come: close the connections on which nothing was sent.

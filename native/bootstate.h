@@ -1,0 +1,20 @@
+/* What the worker script has set until its first wait holds for every request, and what a request sets holds
+ * for that one: settings (ini), environment, $_ENV, working directory, umask and locale.
+ *
+ * Who keeps the save handler of sessions in an object sets it up once, perhaps in the first request: it stays. */
+#ifndef KRAAL_BOOTSTATE_H
+#define KRAAL_BOOTSTATE_H
+
+/* Remember how things are. */
+void bootstate_open(void);
+
+/* Put back what is not so any more. */
+void bootstate_restore(void);
+
+/* $_ENV has just been made anew for a request: give it its old content. */
+void bootstate_restore_variables(void);
+
+/* Forget. */
+void bootstate_close(void);
+
+#endif

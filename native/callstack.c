@@ -1,0 +1,55 @@
+#define _GNU_SOURCE
+#include "callstack.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define SIZE_USUAL ((size_t)8 << 20)
+#define SIZE_MOST ((size_t)64 << 20)
+
+static ucontext_t first, second;
+
+/* As large as the first one may become; only what is touched costs memory. */
+static size_t wanted_size(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < SIZE_USUAL) {
+		return SIZE_USUAL;
+	}
+	return limit.rlim_cur < SIZE_MOST ? limit.rlim_cur : SIZE_MOST;
+}
+
+int callstack_open(void (*entry)(void))
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = wanted_size() / page * page;
+	char *base = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED) {
+		return -1;
+	}
+	/* Whoever runs over its end is to fall, and not into something else. */
+	if (mprotect(base, page, PROT_NONE) < 0 || getcontext(&second) < 0) {
+		munmap(base, size + page);
+		return -1;
+	}
+	/* Of a huge page only a few kilobytes would be used. */
+	madvise(base + page, size, MADV_NOHUGEPAGE);
+	second.uc_stack.ss_sp = base + page;
+	second.uc_stack.ss_size = size;
+	second.uc_link = NULL;
+	makecontext(&second, entry, 0);
+	return 0;
+}
+
+void callstack_enter(void)
+{
+	swapcontext(&first, &second);
+}
+
+void callstack_leave(void)
+{
+	swapcontext(&second, &first);
+}

@@ -1,0 +1,165 @@
+"""The residents of a pool: workers in which the worker script stays loaded.  What to do is in `residency`.
+
+They are workers like the others, and in the manager's table of workers; here is what only they have: a boot
+that may fail, news about it, and successors that are up before they leave.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kraal import residency, sizing
+from kraal.boot import Order
+from kraal.logs.relay import Level
+from kraal.news import Item, Kind, News
+from kraal.residency import Stage
+from kraal.unix import process
+from kraal.unix.loop import Loop, Timer
+from kraal.unix.process import Pid
+
+_LOOK = 1.0  # seconds between looks at their memory
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What is done by the manager."""
+
+    spawn: Callable[[], Pid | None]  # may raise OSError
+    ask_to_leave: Callable[[Pid], None]
+    served: Callable[[Pid], int]  # requests
+    log: Callable[[int, str], None]
+    ready: Callable[[], None]  # all have booted, for the first time
+    failed: Callable[[str], None]  # one of them could not, before that
+
+
+class Residents:
+    """The one owner of their stages."""
+
+    def __init__(self, order: Order, loop: Loop, news: News, hands: Hands) -> None:
+        self._order = order
+        self._loop = loop
+        self._news = news
+        self._hands = hands
+        self._stages: dict[Pid, Stage] = {}
+        self._failures = 0  # in a row
+        self._waiting: Timer | None = None
+        self._ready = False
+        self._stopping = False
+
+    def start(self) -> None:
+        """Have as many as are wanted, from now on."""
+        self._loop.watch(self._news.fileno(), self.hear)
+        if self._order.max_memory:
+            self._loop.call_later(_LOOK, self._look_at_memory)
+        self._carry_out()
+
+    def stop(self) -> None:
+        """Start no more."""
+        self._stopping = True
+
+    def restart(self) -> None:
+        """Have all of them start anew, at once."""
+        for pid, stage in self._stages.items():
+            if stage is not Stage.LEAVING:
+                self._leave(pid)
+        self._failures = 0
+        self._carry_out()
+
+    def hear(self) -> None:
+        """Read the news."""
+        for item in self._news.receive():
+            pid = Pid(item.pid)
+            if pid in self._stages:
+                self._learn(pid, item)
+        self._carry_out()
+
+    def _learn(self, pid: Pid, item: Item) -> None:
+        stage = self._stages[pid]
+        match item.kind:
+            case Kind.BOOTED if stage is Stage.BOOTING:
+                self._stages[pid] = Stage.UP
+                self._failures = 0
+                self._check_ready()
+            case Kind.FAILED if stage is not Stage.LEAVING:
+                self._stages[pid] = Stage.LEAVING
+                self._fail(item.text)
+            case Kind.SPENT if stage is Stage.UP:
+                self._stages[pid] = Stage.DUE
+            case Kind.ENDED:
+                text = f"worker script of child {pid} has ended ({item.text}): starting it again"
+                self._hands.log(Level.NOTICE, text)
+            case _:
+                pass
+
+    def part(self, pid: Pid, how: str) -> bool:
+        """A worker is gone.  Returns whether it was a resident."""
+        if pid not in self._stages:
+            return False
+        self.hear()
+        if self._stages.pop(pid) is Stage.BOOTING and not self._stopping:
+            self._fail(f"was being started when its process exited {how}")
+        self._carry_out()
+        return True
+
+    def _check_ready(self) -> None:
+        if not self._ready and list(self._stages.values()).count(Stage.UP) >= self._order.residents:
+            self._ready = True
+            self._hands.ready()
+
+    def _fail(self, why: str) -> None:
+        text = f"worker script {self._order.script}: {why}"
+        if not self._ready:
+            self._stopping = True
+            self._hands.failed(text)
+            return
+        self._failures += 1
+        delay = sizing.respawn_delay(self._failures + 1)
+        self._hands.log(Level.ERROR, f"{text} (next attempt in {delay:g} s)")
+        if self._waiting:
+            self._waiting.cancel()
+        self._waiting = self._loop.call_later(delay, self._go_on)
+
+    def _go_on(self) -> None:
+        self._waiting = None
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        if self._stopping:
+            return
+        plan = residency.plan(self._order.residents, self._stages.items())
+        for pid in plan.leave:
+            self._leave(Pid(pid))
+        if self._waiting:
+            return
+        for _ in range(plan.start):
+            born = self._spawn()
+            if born is None:
+                self._waiting = self._loop.call_later(_LOOK, self._go_on)
+                break
+            self._stages[born] = Stage.BOOTING
+
+    def _spawn(self) -> Pid | None:
+        try:
+            return self._hands.spawn()
+        except OSError as error:
+            self._hands.log(Level.ERROR, f"cannot start a worker: {error.strerror} ({error.errno})")
+            return None
+
+    def _leave(self, pid: Pid) -> None:
+        self._stages[pid] = Stage.LEAVING
+        self._hands.ask_to_leave(pid)
+
+    def _look_at_memory(self) -> None:
+        self._loop.call_later(_LOOK, self._look_at_memory)
+        if Stage.DUE in self._stages.values() or self._stopping:
+            return
+        up = [pid for pid, stage in self._stages.items() if stage is Stage.UP and self._hands.served(pid)]
+        sizes = {pid: process.own_memory(pid) for pid in up}
+        limit = self._order.max_memory
+        largest = max(up, key=lambda pid: sizes[pid], default=None)
+        if largest is None or sizes[largest] <= limit:
+            return
+        size = sizes[largest]
+        text = f"child {largest} has {size} bytes of memory, more than pm.max_memory ({limit}): replacing it"
+        self._hands.log(Level.NOTICE, text)
+        self._stages[largest] = Stage.DUE
+        self._carry_out()

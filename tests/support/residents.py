@@ -1,0 +1,84 @@
+"""A server whose pool keeps a worker script loaded: it runs the scripts below `app/` in its requests."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import processes
+from tests.support.fastcgi import Response
+from tests.support.servers import FpmServer
+from tests.support.workspace import workspace
+
+# Scripts are functions of what was kept from the boot; `$kept->count` counts the requests since then.
+PROGRAM = """<?php
+{boot}
+$kept = new stdClass;
+$kept->count = 0;
+$kept->server = $_SERVER;
+$handler = static function () use ($kept) {{
+    $kept->count++;
+    require $_SERVER['SCRIPT_FILENAME'];
+}};
+do {{
+    $again = {function}($handler);
+    {after}
+}} while ($again);
+"""
+
+
+def program(
+    file: Path, *, boot: str = "", after: str = "", function: str = "frankenphp_handle_request"
+) -> Path:
+    """Write a worker script."""
+    file.write_text(PROGRAM.format(boot=boot, after=after, function=function))
+    return file
+
+
+class Application:
+    """One server, and short ways to ask it."""
+
+    def __init__(self, server: FpmServer) -> None:
+        self.server = server
+        self._count = 0
+
+    def script(self, code: str) -> str:
+        """A script that the worker script runs; gives its URI."""
+        self._count += 1
+        return self.server.script(f"app/{self._count}.php", code)
+
+    def run(self, code: str, **how: Mapping[str, str]) -> Response:
+        """The answer of a script that is run once."""
+        return self.server.fetch(self.script(code), **how)  # type: ignore[arg-type]
+
+    def residents(self) -> set[int]:
+        """The processes that keep the worker script."""
+        return {pid for pid in self.server.workers() if processes.command_line(pid).endswith("(resident)")}
+
+
+@contextmanager
+def application(
+    *,
+    number: int = 1,
+    pool: Mapping[str, str] | None = None,
+    more: Mapping[str, Mapping[str, str]] | None = None,
+    options: Mapping[str, str] | None = None,
+    **how: str,
+) -> Iterator[Application]:
+    """A pool with so many residents and one ordinary worker; `how` is of its `program`."""
+    with workspace() as directory:
+        file = program(directory / "worker.php", **how)
+        settings = {
+            "pm.max_children": str(number + 1),
+            "worker.script": str(file),
+            "worker.num": str(number),
+            "worker.match": f"{directory}/www/app/*",
+            "catch_workers_output": "yes",
+            "php_admin_flag[display_errors]": "no",
+            "php_admin_flag[log_errors]": "yes",
+            **(pool or {}),
+        }
+        server = FpmServer.start("kraal", directory, pool=settings, more=more, options=options)
+        try:
+            yield Application(server)
+        finally:
+            server.stop()
