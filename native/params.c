@@ -182,9 +182,14 @@ int params_prepend(struct params *params, const char *name, const char *value)
 
 struct param *params_find(const struct params *params, const char *name, size_t name_size)
 {
+	/* Names often begin alike; their ends tell them apart, mostly without a call. */
+	char end = name_size ? name[name_size - 1] : '\0';
 	for (size_t i = params->count; i-- > 0;) {
 		struct param *pair = &params->pairs[i];
-		if (pair->name_size == name_size && memcmp(pair->name, name, name_size) == 0) {
+		if (pair->name_size != name_size) {
+			continue;
+		}
+		if (!name_size || (pair->name[name_size - 1] == end && memcmp(pair->name, name, name_size) == 0)) {
 			return pair;
 		}
 	}
