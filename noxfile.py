@@ -23,9 +23,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmark beside php-fpm; arguments go to it."""
+    """The comparison with php-fpm and others; arguments go to it."""
     session.install(".")
-    session.run("python", "bench/hello.py", *session.posargs)
+    session.run("python", "bench/compare.py", *session.posargs)
 
 
 @nox.session

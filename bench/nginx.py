@@ -21,6 +21,7 @@ events {{ worker_connections 9000; }}
 http {{
   access_log off;
   keepalive_requests 1000000;
+  client_max_body_size 200m;
   client_body_temp_path {directory}/nginx-body;
   fastcgi_temp_path {directory}/nginx-fastcgi;
   proxy_temp_path {directory}/nginx-proxy;

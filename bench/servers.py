@@ -116,7 +116,7 @@ def running(
         workers = _wait_for_workers(name, process, log, number)
         yield Server(name, socket, workers, process.pid, log)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _configuration(socket: str, log: Path, pm: Mapping[str, str], options: Mapping[str, str]) -> str:
@@ -139,14 +139,14 @@ def _configuration(socket: str, log: Path, pm: Mapping[str, str], options: Mappi
 def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path, number: int) -> tuple[int, ...]:
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
-        workers = _leaves(process.pid)
+        workers = leaves(process.pid)
         if len(workers) == number and _READY in log.read_text():
             return workers
         time.sleep(0.05)
     raise SystemExit(f"{name} did not start; its log says:\n{log.read_text() if log.exists() else ''}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_STOP_TIMEOUT)
@@ -155,7 +155,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _leaves(root: int) -> tuple[int, ...]:
+def leaves(root: int) -> tuple[int, ...]:
     """The descendants that have no children themselves: the workers, under php-fpm and kraal alike."""
     found = descendants(root)
     return tuple(sorted(found.keys() - set(found.values())))
