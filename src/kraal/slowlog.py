@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from kraal.config.model import Pool
 from kraal.errors import StartError
 from kraal.logs.error import ErrorLog
+from kraal.unix.files import open_to_append
 
 
 def check(pools: Iterable[Pool]) -> None:
@@ -30,8 +31,7 @@ def write(pool: Pool | None, lines: bytes, log: ErrorLog) -> None:
 def _append(path: str, lines: bytes) -> None:
     try:
         # Who reads a pipe, and whether anybody does, is not to hold up the master.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-        fd = os.open(path, flags, 0o600)
+        fd = open_to_append(path, os.O_NONBLOCK)
         try:
             os.write(fd, lines)
         finally:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
-from kraal import estate, obituary, overtime, report, sizing, status
+from kraal import estate, obituary, overtime, report, scoreboard, sizing, status
 from kraal.crew import Crew
 from kraal.overtime import Limits
 from kraal.scoreboard import Scoreboard, size_for
@@ -119,6 +119,11 @@ def test_what_a_master_of_another_version_may_write_is_refused_in_known_ways(rea
         reader(text)
     except (ValueError, KeyError, TypeError, IndexError):
         return
+
+
+@given(st.binary(max_size=2 * HEADER))
+def test_the_header_of_a_killed_manager_s_scoreboard_is_taken_over_at_its_size(before: bytes) -> None:
+    assert len(scoreboard.continued_header(before)) == HEADER
 
 
 def test_a_number_at_its_end_is_counted_on_from() -> None:

@@ -83,7 +83,7 @@ def test_socket_lets_in_whom_its_mode_lets(shared_server: FpmServer) -> None:
 
 
 def identities(pid: int) -> set[tuple[int, int]]:
-    """Of all open files but devices and folders, and those of the kernel that have no identity of their own."""
+    """Of all open files but devices and folders, and what has no identity of its own."""
     found = set()
     for fd, name in processes.descriptors(pid).items():
         if not name.startswith(("/dev/", "anon_inode:")):
@@ -104,8 +104,8 @@ def test_workers_have_nothing_open_that_is_another_pool_s(start_server: StartSer
         strangers = [pid for name, pid in others(server).items() if name not in ("master", "www's manager")]
         assert all(not own & identities(pid) for pid in strangers)
         if server.kind == "kraal":
-            # The socket, and the two ends of the pair for kept connections.
-            assert len(own & identities(server.pid)) == 3
+            # The socket, the two ends of the pair for kept connections, and the scoreboard.
+            assert len(own & identities(server.pid)) == 4
             assert not identities(manager(server, "victim")) & identities(manager(server, "www"))
         if not round_:
             server.send(signal.SIGUSR2)
