@@ -14,6 +14,8 @@ from kraal.unix.process import Pid
 
 # Of the descriptors that the master may have.  A pool can leave behind as many processes as it likes.
 _SHARE = 8
+# So many are for all else that the master has to open.
+_SPARE = 32
 
 
 class Orphans:
@@ -25,10 +27,16 @@ class Orphans:
 
     def adopt(self, session: Pid) -> None:
         """Look after those of a manager, if they are not too many: the kernel has told all to leave."""
-        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _SHARE - len(self._open)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        room = max(0, limit // _SHARE - len(self._open))
         # Without descriptors to spare we do without.
         with suppress(OSError):
-            self.take(islice(process.open_session(session), max(0, room)))
+            for orphan in islice(process.open_session(session), room):
+                # The kernel gives the lowest number that is free.
+                if orphan >= limit - _SPARE:
+                    os.close(orphan)
+                    break
+                self.take((orphan,))
 
     def take(self, descriptors: Iterable[int]) -> None:
         """Look after these, which are descriptors."""
