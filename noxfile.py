@@ -28,7 +28,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/compare.py", *session.posargs)
 
 
-@nox.session
+# Debian's, which the unprivileged user of the tests can reach; root's own may be in his home.
+@nox.session(python="/usr/bin/python3")
 def conformance(session: nox.Session) -> None:
     """php-src's own tests of FPM, on kraal and php-fpm; arguments go to `python -m tests.conformance`."""
     session.install(".[test]")
