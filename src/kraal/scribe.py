@@ -54,7 +54,7 @@ class Scribe:
         if self._file >= 0:
             os.close(self._file)
         self._file = file
-        parcels.send(self._ours, b"f", [file])
+        self._hand()
         if self._pid is None:
             self._start()
 
@@ -69,8 +69,14 @@ class Scribe:
         self._ours.close()
         self._theirs.close()
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        parcels.send(self._ours, b"f", [self._file])
+        self._hand()
         self._start()
+
+    def _hand(self) -> None:
+        self._ours.setblocking(False)
+        # One that has many files to take is stuck, and the manager is not to be.
+        with suppress(BlockingIOError):
+            parcels.send(self._ours, b"f", [self._file])
 
     def keep_in_child(self) -> int:
         """After fork: close what is not the worker's; returns the end that it writes to."""

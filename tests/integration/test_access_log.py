@@ -285,6 +285,28 @@ def test_request_id_is_that_of_the_web_server(start_server: StartServer, directo
     assert len(set(made)) == 2
 
 
+def test_request_of_a_client_that_has_left_is_logged(start_server: StartServer, directory: Path) -> None:
+    server = logging_server(start_server, directory, "%s %q")
+    code = (
+        "ignore_user_abort(true); while (!connection_aborted()) { echo str_repeat('x', 1 << 16); flush(); }"
+    )
+    uri = server.script("endless.php", code)
+    with Connection(server.address) as connection:
+        connection.send(packet(server.params(f"{uri}?gone")))
+        connection.read()
+    assert wait_lines(directory / LOG, 1) == ["200 gone"]
+
+
+def test_every_request_of_a_kept_connection_is_logged(start_server: StartServer, directory: Path) -> None:
+    server = logging_server(start_server, directory, "%R %q")
+    uri = server.script("a.php", "")
+    with Connection(server.address) as connection:
+        for number in range(3):
+            connection.send(packet(server.params(f"{uri}?{number}"), keep=True))
+            connection.response()
+    assert wait_lines(directory / LOG, 3) == ["- 0", "- 1", "- 2"]
+
+
 # ---------------------------------------------------------------- the file
 
 

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,35 @@ def test_memory_is_the_most_that_it_had(server: FpmServer) -> None:
     found = re.search(r"memory (\d+)\.\d MB at most", line_of_death(server))
     assert found
     assert 200 <= int(found[1]) < 400
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """A control group that the test is in for the time of a block, and what it starts for longer."""
+    group = Path("/sys/fs/cgroup/memory", f"kraal-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("150M")
+    except OSError as error:
+        pytest.skip(f"no control group of version 1 can be made: {error}")
+    (before,) = re.findall(r":memory:(.*)", Path("/proc/self/cgroup").read_text())
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        Path(f"/sys/fs/cgroup/memory{before}", "cgroup.procs").write_text(str(os.getpid()))
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
+        group.rmdir()
+
+
+def test_kernel_that_kills_for_lack_of_memory_is_told(start_kind: StartKind) -> None:
+    with little_memory():
+        server = start_kind("kraal")
+        code = "ini_set('memory_limit', -1); $x = str_repeat('x', 400 << 20);"
+        ask_and_die(server, server.script("large.php", code))
+        line = line_of_death(server)
+        server.stop()
+    assert "seconds from start; by the kernel, for lack of memory; request 1 was running" in line
 
 
 def test_what_a_client_sends_forges_no_line(server: FpmServer) -> None:

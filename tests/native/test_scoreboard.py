@@ -3,6 +3,7 @@
 import mmap
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ class Writer:
             void scoreboard_request(const struct params *params, const char *user);
             void scoreboard_stage(int stage);
             void scoreboard_done(uint64_t memory);
+            int64_t scoreboard_waited(void);
+            void scoreboard_error(const char *text);
+            void scoreboard_lost(void *board, uint32_t lines, int error);
             void kraal_slot_vacate(void *scoreboard, uint32_t slot);
             void params_init(void *params);
             void params_release(void *params);
@@ -70,6 +74,15 @@ class Writer:
 
     def stage(self, stage: Stage) -> None:
         self._library.scoreboard_stage(int(stage))
+
+    def waited(self) -> int:
+        return int(self._library.scoreboard_waited())
+
+    def error(self, text: bytes) -> None:
+        self._library.scoreboard_error(text)
+
+    def lose(self, board: Scoreboard, lines: int, error: int) -> None:
+        self._library.scoreboard_lost(self._ffi.from_buffer(board.memory), lines, error)
 
     def vacate(self, board: Scoreboard, index: int) -> None:
         self._library.kraal_slot_vacate(self._ffi.from_buffer(board.memory), index)
@@ -226,3 +239,35 @@ def test_alarm_is_silent_before_its_number(
     writer.request(PAGE)
     assert not rung(alarm)
     writer.done(0)
+
+
+def test_wait_before_the_worker_is_told_and_summed_up(writer: Writer, board: Scoreboard) -> None:
+    writer.open(board, 1)
+    start = time.time() - 2
+    for number in range(1, 3):
+        writer.request(PAGE | {b"REQUEST_START": b"t=%d" % int(start * 1e6)})
+        (worker,) = board.read().workers
+        assert 2e9 <= worker.waited_ns == writer.waited() < 60e9
+        slot = _ffi.cast("struct kraal_slot *", _ffi.from_buffer(board.memory) + HEADER) + 1
+        assert slot.waited_requests == number
+        assert slot.waited_sum_ns >= number * 2e9
+    writer.request(PAGE)
+    assert board.read().workers[0].waited_ns == writer.waited() == -1
+
+
+def test_error_is_that_of_the_request(writer: Writer, board: Scoreboard) -> None:
+    writer.open(board, 1)
+    writer.request(PAGE)
+    writer.error(b"Warning: first")
+    writer.error(b"Warning: " + b"x" * 1000)
+    (worker,) = board.read().workers
+    assert worker.error == "Warning: " + "x" * 502
+    writer.request(PAGE)
+    assert board.read().workers[0].error == ""
+
+
+def test_lost_lines_are_counted(writer: Writer, board: Scoreboard) -> None:
+    writer.lose(board, 2, 11)
+    writer.lose(board, 3, 28)
+    header = _ffi.cast("struct kraal_scoreboard *", _ffi.from_buffer(board.memory))
+    assert (header.log_lost, header.log_error, board.untold()) == (5, 28, 5)

@@ -1,5 +1,6 @@
 """Messages between master and manager."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -145,3 +146,52 @@ def test_most_text_of_an_output_fits_a_message(ends: Ends) -> None:
 
     ((_kind, payload),) = b.receive()
     assert Output.from_bytes(payload) == Output(1, 1, b"x" * Output.MOST_TEXT)
+
+
+# ---------------------------------------------------------------- descriptors
+
+
+def test_descriptor_comes_along_with_its_message(ends: Ends) -> None:
+    a, b = ends
+    reader, writer = os.pipe()
+    a.send(Kind.QUIT)
+    assert a.hand(Kind.FILE, writer)
+    os.close(writer)
+
+    (first, second) = b.receive_all()
+    assert first == (Kind.QUIT, b"", [])
+    assert second[:2] == (Kind.FILE, b"")
+    (found,) = second[2]
+    assert not os.get_inheritable(found)
+    os.write(found, b"x")
+    os.close(found)
+    assert os.read(reader, 2) == b"x"
+    os.close(reader)
+
+
+def test_descriptor_of_whoever_is_not_trusted_is_not_taken(ends: Ends) -> None:
+    a, b = ends
+    before = len(os.listdir("/proc/self/fd"))
+    a.hand(Kind.FILE, 0)
+
+    assert list(b.receive()) == [(Kind.FILE, b"")]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_peer_without_room_is_not_waited_for(ends: Ends) -> None:
+    a, _b = ends
+    handed = 0
+    while a.hand(Kind.FILE, 0):
+        handed += 1
+
+    assert handed > 10
+
+
+def test_end_is_told_where_descriptors_are_taken_as_well(ends: Ends) -> None:
+    a, b = ends
+    a.close()
+
+    with pytest.raises(EOFError):
+        list(b.receive_all())
+    # It has no use for one.
+    assert b.hand(Kind.FILE, 0)

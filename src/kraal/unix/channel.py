@@ -14,6 +14,7 @@ from typing import ClassVar
 from kraal.unix import parcels
 
 MAX_MESSAGE = 16384
+_FD = Struct("i")
 _AT_ONCE = 1000  # more than the socket holds
 
 
@@ -97,8 +98,10 @@ class Channel:
 
     def hand(self, kind: Kind, descriptor: int) -> bool:
         """Send a descriptor without ever waiting for the peer; False if it has no room for it now."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _FD.pack(descriptor))
         try:
-            socket.send_fds(self._socket, [bytes([kind])], [descriptor], socket.MSG_DONTWAIT)
+            # Not by socket.send_fds, which forgets the flags that it is given (Python 3.11).
+            self._socket.sendmsg([bytes([kind])], [rights], socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
