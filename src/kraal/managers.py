@@ -197,10 +197,11 @@ class Managers:
 
     def reopen_access_logs(self, then: Callable[[], None]) -> None:
         """Have lines go to new files of the same names; call when they do, if there are any."""
-        written = [each for each in self._table.values() if each.access_log]
-        for manager in written:
+        for manager in self._table.values():
             self._hand_access_log(manager)
-        if written:
+        # A pool that sleeps opens its file anew when it wakes.
+        paths = [each.access_log for each in self._table.values()]
+        if any(paths) or any(pool.access_log for pool in self._pools.values()):
             self.hear_out(then)
 
     def _add(self, manager: Manager) -> None:

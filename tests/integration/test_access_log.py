@@ -349,6 +349,18 @@ def test_reload_goes_on_in_the_same_file(start_server: StartServer, directory: P
     assert wait_lines(directory / LOG, 2) == ["before", "after"]
 
 
+def test_pool_that_sleeps_writes_to_the_new_file_when_it_wakes(
+    start_server: StartServer, directory: Path
+) -> None:
+    server = logging_server(start_server, directory, "%q", pm="ondemand")
+    (directory / LOG).rename(directory / f"{LOG}.1")
+    server.send(signal.SIGUSR1)
+    server.wait_log("NOTICE: access log file re-opened$")
+    server.fetch(f"{server.script('a.php', '')}?awake")
+    assert wait_lines(directory / LOG, 1) == ["awake"]
+    assert lines(directory / f"{LOG}.1") == []
+
+
 def test_file_that_cannot_be_opened_is_told_at_the_start(server_kind: Kind, directory: Path) -> None:
     with pytest.raises(AssertionError, match="did not start"):
         FpmServer.start(server_kind, directory, pool={"access.log": f"{directory}/none/a.log"})
