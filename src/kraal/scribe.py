@@ -48,9 +48,13 @@ class Scribe:
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._file = -1
         self._pid: Pid | None = None
+        self._finished = False
 
     def use(self, file: int) -> None:
         """Write to this file from now on; it is the scribe's to close."""
+        if self._finished:
+            os.close(file)
+            return
         if self._file >= 0:
             os.close(self._file)
         self._file = file
@@ -92,6 +96,7 @@ class Scribe:
 
         `untold` gives the number of lines that were lost, as far as the error log was not told.
         """
+        self._finished = True
         self._write_last()
         lost, unread = untold(), self._unread()
         if unread:

@@ -258,7 +258,7 @@ def test_line_is_as_long_as_log_limit(start_server: StartServer, directory: Path
 def test_json_is_json_whatever_is_asked_for(start_server: StartServer, directory: Path) -> None:
     server = logging_server(start_server, directory, "json %{HTTP_USER_AGENT}e %{X-Back}o")
     uri = server.script("a.php", "header('X-Back: \"\\\\'); echo $_SERVER['REQUEST_ID'];")
-    start = {"REQUEST_START": f"{time.time() - 2:.3f}"}
+    start = {"REQUEST_START": f"{time.time() - 3:.3f}"}
     agent = '"\\</script>\t\x7f'
     shown = server.fetch(f'{uri}?q="\x01', headers={"User-Agent": agent}, extra=start).text
     (line,) = wait_lines(directory / LOG, 1)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import StartKind
 from tests.support.fastcgi import Connection, packet
-from tests.support.servers import FpmServer
+from tests.support.servers import FpmServer, executable
 from tests.support.wait import wait_until
 
 HEAD = r"WARNING: \[pool www\] child \d+ exited "
@@ -83,26 +84,29 @@ def test_memory_is_the_most_that_it_had(server: FpmServer) -> None:
 
 
 @contextmanager
-def little_memory() -> Iterator[None]:
-    """A control group that the test is in for the time of a block, and what it starts for longer."""
+def little_memory() -> Iterator[Path]:
+    """A control group with little memory, empty when the block ends."""
     group = Path("/sys/fs/cgroup/memory", f"kraal-test-{os.getpid()}")
     try:
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text("150M")
     except OSError as error:
         pytest.skip(f"no control group of version 1 can be made: {error}")
-    (before,) = re.findall(r":memory:(.*)", Path("/proc/self/cgroup").read_text())
-    (group / "cgroup.procs").write_text(str(os.getpid()))
     try:
-        yield
+        yield group
     finally:
-        Path(f"/sys/fs/cgroup/memory{before}", "cgroup.procs").write_text(str(os.getpid()))
         wait_until(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
         group.rmdir()
 
 
-def test_kernel_that_kills_for_lack_of_memory_is_told(start_kind: StartKind) -> None:
-    with little_memory():
+def test_kernel_that_kills_for_lack_of_memory_is_told(
+    start_kind: StartKind, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with little_memory() as group:
+        inside = directory / "inside"
+        kraal = " ".join(map(shlex.quote, executable("kraal")))
+        inside.write_text(f'echo $$ > {group}/cgroup.procs\nexec {kraal} "$@"\n')
+        monkeypatch.setenv("KRAAL_EXECUTABLE", f"sh {inside}")
         server = start_kind("kraal")
         code = "ini_set('memory_limit', -1); $x = str_repeat('x', 400 << 20);"
         ask_and_die(server, server.script("large.php", code))
