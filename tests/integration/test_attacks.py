@@ -164,7 +164,7 @@ def test_what_a_pool_does_to_itself_no_other_pool_notices(start_server: StartSer
     after = others(server)
     for name in ("victim", "victim's manager", "master"):
         assert after.get(name) == before.get(name)
-    assert server.log_lines(r"\[pool victim\]") == []
+    assert server.log_lines(r"^\[[^]]*\] \w+: \[pool victim\]") == []
     if server.kind == "kraal":
         os.kill(after["www's manager"], signal.SIGCONT)
 

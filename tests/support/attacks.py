@@ -122,7 +122,7 @@ VANDALISM = {
     $lies = ["", "\\0", "\\x05NOTICE: [pool victim] lie\\n[pool victim] lie", str_repeat("\\xff", 60000)];
     for ($fd = 3; $fd < 64; $fd++) {
         foreach ($lies as $lie) {
-            for ($i = 0; $i < 500; $i++) $c->send($fd, $lie, strlen($lie), 0x4040);
+            for ($i = 0; $i < 50; $i++) $c->send($fd, $lie, strlen($lie), 0x4040);
         }
     }
     """,
