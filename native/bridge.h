@@ -59,6 +59,7 @@ struct kraal_layout {
 	uint64_t request;            /* address of a pointer to the running struct sapi_request */
 	uint32_t frame_size, frame_opline, frame_func, frame_this, frame_info, frame_previous;
 	uint32_t kind_mask, kind_top, kind_nested;  /* of frame_info: what kind of code a frame runs */
+	uint32_t flag_top, flag_generator;          /* of frame_info: it was called from C; it is resumed */
 	uint32_t type_mask, type_object;            /* of frame_info: what frame_this is */
 	uint32_t function_size, function_type, function_name, function_class;
 	uint32_t internal_function;  /* the type of one that is written in C; it has none of the following */

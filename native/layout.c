@@ -36,6 +36,8 @@ void kraal_php_layout(struct kraal_layout *layout)
 	    .kind_mask = ZEND_CALL_CODE | ZEND_CALL_TOP,
 	    .kind_top = ZEND_CALL_TOP_CODE,
 	    .kind_nested = ZEND_CALL_NESTED_CODE,
+	    .flag_top = ZEND_CALL_TOP,
+	    .flag_generator = ZEND_CALL_GENERATOR,
 	    .type_mask = Z_TYPE_MASK,
 	    .type_object = IS_OBJECT,
 	    .function_size = sizeof(zend_op_array),

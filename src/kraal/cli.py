@@ -26,6 +26,8 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
        {prog} serve [<dir>] [--port <number>]     (serve a folder over HTTP; see {prog} serve --help)
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
        {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
+       {prog} trace [<pid>] [--pool <name>]       (what workers run now; see {prog} trace --help)
+       {prog} profile [--pool <name>] [--seconds <number>]     (a flame graph; see {prog} profile --help)
 
   -y, --fpm-config <file>
                    Read the configuration from this file (default: {config}).
@@ -82,6 +84,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.reload import main as reload
 
             return reload(arguments[1:])
+        case ["trace"]:
+            from kraal.trace import main as trace
+
+            return trace(arguments[1:])
+        case ["profile"]:
+            from kraal.profile import main as profile
+
+            return profile(arguments[1:])
         case _:
             return _like_php_fpm(arguments)
 

@@ -5,9 +5,11 @@ from its own processor: it waits there while we are at work, as for any other pr
 none of its system calls is interrupted.  What cannot be proved to have stood still is not told.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from kraal.layout import Layout
 from kraal.stack import Frame, Implausible, Pages, Reader
@@ -17,6 +19,7 @@ from kraal.unix.stillness import Hidden, Process
 
 # How often a worker that moved is looked at again.  Nearly always the first look does.
 _ATTEMPTS = 20
+_MOMENT = 0.0002
 # Params that web servers tell a request from others by, in this order.
 REQUEST_IDS = ("REQUEST_ID", "HTTP_X_REQUEST_ID", "UNIQUE_ID")
 _PARAMS = ("REQUEST_METHOD", "REQUEST_URI", *REQUEST_IDS)
@@ -58,24 +61,43 @@ class Subject:
 
 def take(subject: Subject, most: int) -> Glimpse | Missing:
     """Look at a worker; at most so many frames."""
+    read = partial(_read, subject, most, _PARAMS)
+    return _excused(lambda: _sleeping(subject.process, read) or _waiting(subject.process, read))
+
+
+def sample(subject: Subject, most: int) -> Glimpse | Missing:
+    """Look at a worker for a statistic: in one way, whether it sleeps or runs, and without its params.
+
+    If sleepers were looked at at once, and the others a moment later, when some of them sleep, too, then
+    sleep would be seen more often than there is.
+    """
+    return _excused(lambda: _waiting(subject.process, partial(_read, subject, most, ())))
+
+
+def _excused(look: Callable[[], Glimpse | Missing | None]) -> Glimpse | Missing:
     try:
-        return _sleeping(subject, most) or _waiting(subject, most) or Missing.MOVED
+        return look() or Missing.MOVED
     except Hidden:
         return Missing.HIDDEN
     except Unreadable:
         return Missing.CLOSED
 
 
-def _sleeping(subject: Subject, most: int) -> Glimpse | Missing | None:
+def _sleeping(process: Process, read: Callable[[], Glimpse | Missing]) -> Glimpse | Missing | None:
     """Look at a worker that sleeps; None if it does not."""
-    before = subject.process.look()
-    found = _read(subject, most)
-    return found if stillness.has_slept(before, subject.process.look()) else None
+    before = process.look()
+    if not before.sleeps:
+        return None
+    found = read()
+    return found if stillness.has_slept(before, process.look()) else None
 
 
-def _waiting(subject: Subject, most: int) -> Glimpse | Missing | None:
-    """Look at a worker that waits because we run where it would run; None if it goes elsewhere each time."""
-    process, ours = subject.process, -1
+def _waiting(process: Process, read: Callable[[], Glimpse | Missing]) -> Glimpse | Missing | None:
+    """Look at a worker that waits because we run where it would run; None if it goes elsewhere each time.
+
+    It may as well sleep.
+    """
+    ours = -1
     with stillness.own_processors():
         for _ in range(_ATTEMPTS):
             first = process.processor()
@@ -84,20 +106,24 @@ def _waiting(subject: Subject, most: int) -> Glimpse | Missing | None:
                     return None
                 ours, first = first, process.processor()
             before = process.look()
-            found = _read(subject, most)
+            found = read()
             after, last = process.look(), process.processor()
-            if stillness.has_waited(before, after, first=first, last=last, ours=ours):
-                return found
+            waited = stillness.has_waited(before, after, first=first, last=last, ours=ours)
+            if waited or stillness.has_slept(before, after):
+                if found is not Missing.STRANGE:
+                    return found
+                # Caught in the middle of a change: let it go on.
+                time.sleep(_MOMENT)
     return None
 
 
-def _read(subject: Subject, most: int) -> Glimpse | Missing:
+def _read(subject: Subject, most: int, params: tuple[str, ...]) -> Glimpse | Missing:
     reader = Reader(subject.layout, Pages(subject.memory.read).read)
     try:
         return Glimpse(
             frames=reader.frames(most),
             script=reader.script(),
-            params=reader.params(_PARAMS),
+            params=reader.params(params),
             request=subject.request(),
         )
     except Implausible:

@@ -26,6 +26,8 @@ class Layout:
     kind_mask: int
     kind_top: int
     kind_nested: int
+    flag_top: int
+    flag_generator: int
     type_mask: int
     type_object: int
     function_size: int

@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from kraal import report
+from kraal import report, whereabouts
 from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, StartError, UsageError
-from kraal.given import configuration, php_settings
-from kraal.options import Options, parse
+from kraal.options import parse
 
 USAGE = """\
 Usage: kraal reload [--changed] [-y <file>] [-p <prefix>] [-g <file>|<number>]
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.show:
             print(USAGE, end="", flush=True)
             return Exit.OK
-        failure = _reload(_master(options), changed_only=changed_only)
+        failure = _reload(whereabouts.master(options), changed_only=changed_only)
     except UsageError as error:
         print(f"{USAGE}\nkraal reload: {error}", file=sys.stderr)
         return error.exit
@@ -58,26 +57,6 @@ def _tell(reasons: Sequence[str], code: int) -> int:
     for reason in reasons:
         print(f"kraal reload: {reason}", file=sys.stderr)
     return code
-
-
-def _master(options: Options) -> int:
-    """The process id.  Raises StartError."""
-    if options.pid and options.pid.isdigit():
-        return int(options.pid)
-    path = options.pid or _pid_file(options)
-    try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no process id in it"
-        raise StartError(f"is kraal running?  {path}: {reason}", exit=Exit.SOFTWARE) from error
-
-
-def _pid_file(options: Options) -> str:
-    config = configuration(options, php_settings(options))
-    if not config.global_.pid:
-        raise StartError(f"{config.file} names no pid file: use --pid with the number of the master")
-    return config.global_.pid
 
 
 def _reload(pid: int, *, changed_only: bool) -> str | None:

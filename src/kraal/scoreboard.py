@@ -14,8 +14,8 @@ from kraal._native import _bridge
 from kraal.layout import Layout
 
 _ffi: Any = _bridge.ffi
-_HEADER = _ffi.sizeof("struct kraal_scoreboard")
-_SLOT = _ffi.sizeof("struct kraal_slot")
+HEADER: int = _ffi.sizeof("struct kraal_scoreboard")
+SLOT: int = _ffi.sizeof("struct kraal_slot")
 _MAGIC = 0x6B726C31
 _ORDINARY: int = _ffi.integer_const("KRAAL_ORDINARY")
 _AWAY: int = _ffi.integer_const("KRAAL_RESIDENT_AWAY")
@@ -87,11 +87,16 @@ def note_layout(memory: mmap, fill: Callable[[Any], None]) -> Layout:
 
 def layout_in(content: bytes) -> Layout | None:
     """The layout in a copy of a scoreboard's beginning; None if it is none, or that of another version."""
-    if len(content) < _HEADER:
+    if len(content) < HEADER:
         return None
     header = _ffi.cast("struct kraal_scoreboard *", _ffi.from_buffer(content))
-    known = header.magic == _MAGIC and header.slot_size == _SLOT and header.layout.current_frame
+    known = header.magic == _MAGIC and header.slot_size == SLOT and header.layout.current_frame
     return _layout(header) if known else None
+
+
+def state_in(content: bytes) -> WorkerState | None:
+    """The state in a copy of a slot, if there is a worker in it."""
+    return _decode(_ffi.from_buffer("struct kraal_slot *", content)) if len(content) == SLOT else None
 
 
 def _layout(header: Any) -> Layout:
@@ -100,13 +105,13 @@ def _layout(header: Any) -> Layout:
 
 def size_for(slots: int) -> int:
     """Bytes of a scoreboard."""
-    return int(_HEADER + slots * _SLOT)
+    return int(HEADER + slots * SLOT)
 
 
 def fresh_header(slots: int, started_at: int) -> bytes:
     """For a file in which nobody has served yet."""
     header = _ffi.new("struct kraal_scoreboard *")
-    header.magic, header.slot_count, header.slot_size = _MAGIC, slots, _SLOT
+    header.magic, header.slot_count, header.slot_size = _MAGIC, slots, SLOT
     header.started_at = started_at
     return bytes(_ffi.buffer(header))
 
@@ -114,7 +119,7 @@ def fresh_header(slots: int, started_at: int) -> bytes:
 def continued_header(before: bytes) -> bytes:
     """For a file that takes the place of another one, whose workers are nobody's business any more."""
     header = _ffi.new("struct kraal_scoreboard *")
-    _ffi.memmove(header, before, min(len(before), _HEADER))
+    _ffi.memmove(header, before, min(len(before), HEADER))
     header.active = header.parked = header.alarm = 0
     return bytes(_ffi.buffer(header))
 
@@ -126,19 +131,19 @@ class Scoreboard:
         self.memory = memory
         self._view = _ffi.from_buffer(memory)
         self._header = _ffi.cast("struct kraal_scoreboard *", self._view)
-        self._count = max(0, (len(memory) - _HEADER) // _SLOT)
-        self._slots = _ffi.cast("struct kraal_slot *", self._view + _HEADER)
+        self._count = max(0, (len(memory) - HEADER) // SLOT)
+        self._slots = _ffi.cast("struct kraal_slot *", self._view + HEADER)
 
     def initialize(self) -> None:
         """Write the header, unless it is there: the counters of a pool outlive its managers."""
         header = self._header
-        if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, _SLOT):
+        if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, SLOT):
             header.log_untold = 0  # the earlier one has told when it left
             return
         _ffi.memmove(self._view, bytes(len(self.memory)), len(self.memory))
         self._header.magic = _MAGIC
         self._header.slot_count = self._count
-        self._header.slot_size = _SLOT
+        self._header.slot_size = SLOT
         self._header.started_at = int(time.time())
 
     def free_slot(self) -> int | None:
@@ -147,7 +152,7 @@ class Scoreboard:
 
     def prepare(self, index: int, *, resident: bool = False) -> None:
         """Make a slot ready for a worker that is about to be forked."""
-        _ffi.memmove(self._slots + index, bytes(_SLOT), _SLOT)
+        _ffi.memmove(self._slots + index, bytes(SLOT), SLOT)
         slot = self._slots[index]
         slot.started_at = int(time.time())
         slot.stage = Stage.IDLE
@@ -209,7 +214,7 @@ class Scoreboard:
         copy = _ffi.new("struct kraal_slot *")
         for _ in range(_ATTEMPTS):
             before = self._slots[index].sequence
-            _ffi.memmove(copy, self._slots + index, _SLOT)
+            _ffi.memmove(copy, self._slots + index, SLOT)
             if before % 2 == 0 and before == self._slots[index].sequence:
                 break
         return copy

@@ -56,6 +56,16 @@ class Frame:
         """Whether it is written in PHP."""
         return bool(self.file)
 
+    @property
+    def title(self) -> str:
+        """What it runs, in PHP's own words."""
+        if self.kind is Kind.MAIN:
+            return "{main}"
+        if self.kind is Kind.INCLUDE:
+            return "include"
+        sign = "->" if self.has_object else "::"
+        return f"{self.class_name}{sign}{self.name}" if self.class_name else self.name
+
 
 class Pages:
     """Memory, each page of it read once."""
@@ -112,7 +122,7 @@ class Reader:
     def params(self, names: tuple[str, ...]) -> dict[str, str]:
         """Those of the running request's params that have these names."""
         layout = self._layout
-        request = self._pointer(layout.request)
+        request = self._pointer(layout.request) if names else 0
         if not request:
             return {}
         connection = self._pointer(request + layout.request_connection)
@@ -132,12 +142,22 @@ class Reader:
     def _addresses(self, frame: int) -> Iterator[int]:
         layout = self._layout
         while frame:
-            if self._pointer(frame + layout.frame_func):
-                yield frame
-            else:
+            function = self._pointer(frame + layout.frame_func)
+            if not function:
                 # PHP's own backtrace steps over frames without a function, but for these.
                 yield from self._delegating(frame)
-            frame = self._pointer(frame + layout.frame_previous)
+            elif not self._function(function).is_hidden:
+                yield frame
+            previous = self._pointer(frame + layout.frame_previous)
+            if not previous:
+                self._check_outermost(frame)
+            frame = previous
+
+    def _check_outermost(self, frame: int) -> None:
+        """A generator or fiber that is just about to be tied to its caller, or untied, seems to have none."""
+        info = self._number(frame + self._layout.frame_info, 4)
+        if not info & self._layout.flag_top or info & self._layout.flag_generator:
+            raise Implausible("the stack is being changed")
 
     def _delegating(self, frame: int) -> Iterator[int]:
         """The generators that are in a `yield from`, where a placeholder stands for all of them."""
@@ -212,8 +232,6 @@ class Reader:
         shown = self._string(name) if name else ""
         class_name = self._string(self._pointer(scope + layout.class_name)) if scope else ""
         if self._number(address + layout.function_type, 1) == layout.internal_function:
-            if not shown:
-                raise Implausible("a function has no name")
             return _Function(shown, class_name)
         last = self._number(address + layout.function_last, 4)
         if last > _MOST_OPCODES:
@@ -284,6 +302,11 @@ class _Function:
     last: int = 0
     first_line: int = 0
     last_line: int = 0
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether PHP itself does not tell of it: the frame that a fiber stands on."""
+        return not self.name and not self.file
 
 
 def _text(found: bytes) -> str:

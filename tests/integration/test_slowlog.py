@@ -222,6 +222,24 @@ def test_generators_are_told_as_php_itself_tells_them(kraal: Slow) -> None:
     ]
 
 
+FIBERS = """
+function work() { hold(); }
+$fiber = new Fiber(function () { work(); });
+$fiber->start();
+"""
+
+
+def test_stack_in_a_fiber_goes_on_where_the_fiber_was_started(kraal: Slow) -> None:
+    script = f"{kraal.server.root}/slow1.php"
+    assert kraal.entry(FIBERS).frames == [
+        f"fopen() {script}:2",
+        f"hold() {script}:4",
+        f"work() {script}:5",
+        f"{{closure}}() {script}:6",
+        f"start() {script}:6",
+    ]
+
+
 def spinning(kraal: Slow, code: str) -> Entry:
     """Run a script that waits for nothing until it is in the log."""
     path = kraal.server.script("spin.php", code)

@@ -45,6 +45,7 @@ PURE = {
     "kraal.fastcgi.events",
     "kraal.fastcgi.records",
     "kraal.fastcgi.states",
+    "kraal.flame",
     "kraal.generation",
     "kraal.http.access",
     "kraal.http.answer",
@@ -65,6 +66,7 @@ PURE = {
     "kraal.stack",
     "kraal.status",
     "kraal.stopping",
+    "kraal.words",
 }
 # What a pure module imports all the same, with the reason.
 EXCEPTIONS = {

@@ -135,6 +135,33 @@ def test_other_frames_without_a_function_are_stepped_over() -> None:
     assert [frame.kind for frame in frames(memory)] == [Kind.MAIN]
 
 
+def test_frame_without_a_name_that_a_fiber_stands_on_is_stepped_over() -> None:
+    memory = Memory()
+    fiber = memory.frame(memory.function(internal=True), previous=program(memory))
+    function = memory.function(b"f")
+    memory.current(memory.frame(function, opline=memory.opcode(function), previous=fiber))
+
+    assert [frame.name for frame in frames(memory)] == ["f", ""]
+
+
+@pytest.mark.parametrize("kind", [0, INCLUDE, 0b1_0010])
+def test_stack_whose_outermost_frame_has_lost_its_caller_is_refused(kind: int) -> None:
+    """A generator that is being resumed has none for some instructions."""
+    memory = Memory()
+    function = memory.function(b"f")
+    memory.current(memory.frame(function, opline=memory.opcode(function), kind=kind))
+    with pytest.raises(Implausible, match="changed"):
+        frames(memory)
+
+
+def test_function_that_c_code_calls_needs_no_caller() -> None:
+    memory = Memory()
+    function = memory.function(b"shutdown")
+    memory.current(memory.frame(function, opline=memory.opcode(function), kind=0b10))
+
+    assert [frame.name for frame in frames(memory)] == ["shutdown"]
+
+
 def test_circles_are_refused() -> None:
     memory = Memory()
     function = memory.function(b"f")

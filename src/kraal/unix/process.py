@@ -202,6 +202,20 @@ def open_session(session: int) -> Iterator[int]:
                 os.close(fd)
 
 
+def children(parent: int) -> set[int]:
+    """The processes that have this parent."""
+    found = set()
+    for name in os.listdir("/proc"):
+        # A process may end while it is looked at.
+        with suppress(OSError, ValueError, IndexError):
+            if name.isdigit():
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                if int(fields[1]) == parent:
+                    found.add(int(name))
+    return found
+
+
 def blocks(pid: int, number: int) -> bool:
     """Whether a process does not let a signal come to it."""
     with suppress(OSError), open(f"/proc/{pid}/status") as file:

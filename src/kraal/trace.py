@@ -1,0 +1,120 @@
+"""The command `kraal trace`: what workers run at this moment."""
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from kraal import glimpse, onlooker, whereabouts
+from kraal.config.problems import ConfigErrors
+from kraal.errors import Error, Exit, StartError, UsageError
+from kraal.glimpse import Glimpse, Missing
+from kraal.logs.lines import clean
+from kraal.logs.slow import position
+from kraal.onlooker import Board
+from kraal.options import parse
+from kraal.scoreboard import Stage, WorkerState
+from kraal.stack import Frame, Kind
+from kraal.unix.insight import Unreadable
+from kraal.words import Words
+
+USAGE = """\
+Usage: kraal trace [<pid>] [--pool <name>] [-y <file>] [-p <prefix>] [-g <file>|<number>]
+
+Show the PHP stack of a worker, or of all workers, as it is now.  The workers are not stopped.
+
+  <pid>            The worker; or a pool manager, for all its workers
+  --pool <name>    The workers of this pool alone
+  -y, --fpm-config <file>
+                   The configuration whose `pid` says where the process id of the master is
+  -p, --prefix <dir>
+                   Folder that relative paths of the configuration start from
+  -g, --pid <file>|<number>
+                   Where the process id of the master is, or the process id
+  -h, --help       Show this help
+"""
+_MOST_FRAMES = 1000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.  Returns its exit code."""
+    try:
+        words = Words(arguments, values=("--pool",))
+        options = parse(words.rest)
+        if options.show:
+            print(USAGE, end="", flush=True)
+            return Exit.OK
+        pid = words.number()
+        if pid is None:
+            boards = onlooker.boards_of(whereabouts.master(options), words.value("--pool"))
+            return _show([(board, state) for board, state in onlooker.all_workers(boards)])
+        return _show(_workers(pid))
+    except UsageError as error:
+        print(f"{USAGE}\nkraal trace: {error}", file=sys.stderr)
+        return error.exit
+    except ConfigErrors as error:
+        return _tell([str(problem) for problem in error.errors], error.exit)
+    except (Error, Unreadable) as error:
+        return _tell([str(error)], Exit.SOFTWARE)
+
+
+def _tell(reasons: Sequence[str], code: int) -> int:
+    for reason in reasons:
+        print(f"kraal trace: {reason}", file=sys.stderr)
+    return code
+
+
+def _workers(pid: int) -> list[tuple[Board, WorkerState]]:
+    """That worker, or those of that manager."""
+    board = onlooker.board_of(pid)
+    if board is None:
+        raise StartError(f"process {pid} is no worker of kraal", exit=Exit.SOFTWARE)
+    workers = board.workers()
+    chosen = [workers[pid]] if pid in workers else [state for _pid, state in sorted(workers.items())]
+    return [(board, state) for state in chosen]
+
+
+def _show(workers: Sequence[tuple[Board, WorkerState]]) -> int:
+    """Print them; the exit code is not 0 if there is one that may not be looked into."""
+    code = Exit.OK
+    for number, (board, state) in enumerate(workers):
+        subject = board.subject(state.pid)
+        with closing(subject.process):
+            found = glimpse.take(subject, _MOST_FRAMES)
+        if found is Missing.CLOSED:
+            code = Exit.SOFTWARE
+        # What it is at now, and not a moment ago.
+        now = board.workers().get(state.pid, state)
+        text = "\n".join([*[""][:number], *lines(board.pool, now, found, time.monotonic())])
+        print(text, flush=True)
+    return code
+
+
+def lines(pool: str, state: WorkerState, found: Glimpse | Missing, now: float) -> list[str]:
+    """What is said about a worker.  `now` is in seconds of the monotonic clock."""
+    head = f"worker {state.pid}, pool {pool}"
+    if isinstance(found, Missing):
+        return [clean(f"{head}: {found.value}")]
+    if not found.frames:
+        what = "idle" if state.stage is Stage.IDLE else "not in PHP code"
+        return [clean(f"{head}: {what}")]
+    query = f"?{state.query}" if state.query else ""
+    url = found.params.get("REQUEST_URI") or f"{state.uri}{query}"
+    name = f", request {found.request_id}" if found.request_id else ""
+    age = max(0.0, now - state.accepted_ns / 1e9)
+    said = [f"{head}: {state.method} {url} ({age:.3f} s{name})", f"  at {position(found.frames)}"]
+    said += [f"  {line}" for line in frame_lines(found.frames)]
+    return [clean(line) for line in said]
+
+
+def frame_lines(frames: tuple[Frame, ...]) -> list[str]:
+    """As PHP shows the stack of an exception."""
+    said = []
+    for number, frame in enumerate(frames):
+        if frame.kind is Kind.MAIN:
+            said.append(f"#{number} {{main}}")
+            continue
+        caller = next((each for each in frames[number + 1 :] if each.is_php), None)
+        place = f"{caller.file}({caller.line})" if caller else "[internal function]"
+        said.append(f"#{number} {place}: {frame.title}()")
+    return said
