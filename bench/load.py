@@ -36,7 +36,7 @@ class Result:
     seconds: float
 
 
-def encode(script: str, *, keep: bool, query: str = "") -> bytes:
+def encode(script: str, *, keep: bool, query: str = "", uri: str | None = None) -> bytes:
     """A GET request as nginx would send it with Debian's fastcgi_params."""
     name = "/" + script.rsplit("/", 1)[1]
     params = {
@@ -46,7 +46,7 @@ def encode(script: str, *, keep: bool, query: str = "") -> bytes:
         "CONTENT_TYPE": "",
         "CONTENT_LENGTH": "",
         "SCRIPT_NAME": name,
-        "REQUEST_URI": f"{name}?{query}" if query else name,
+        "REQUEST_URI": uri or (f"{name}?{query}" if query else name),
         "DOCUMENT_URI": name,
         "DOCUMENT_ROOT": script.rsplit("/", 1)[0],
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -73,8 +73,8 @@ def encode(script: str, *, keep: bool, query: str = "") -> bytes:
     )
 
 
-def learn_answer(address: str, request: bytes, body: bytes) -> bytes:
-    """The bytes of the answer, once it was seen to be complete and to carry this body."""
+def learn_answer(address: str, request: bytes, body: bytes | None) -> bytes:
+    """The bytes of the answer, once it was seen to be complete and to carry this body, or any."""
     received = stdout = b""
     with _connect(address) as connection:
         connection.sendall(request)
@@ -87,7 +87,7 @@ def learn_answer(address: str, request: bytes, body: bytes) -> bytes:
                 stdout += rest[: header.content_length]
             elif header.type == records.RecordType.END_REQUEST:
                 break
-    if stdout.partition(b"\r\n\r\n")[2] != body:
+    if body is not None and stdout.partition(b"\r\n\r\n")[2] != body:
         raise SystemExit(f"a wrong answer from {address}: {stdout[:200]!r}")
     return received
 

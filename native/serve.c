@@ -234,7 +234,7 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 			}
 		}
 	}
-	if (count == 0 && parked) {
+	if (count == 0 && timeout_ms == PARKED_MS) {
 		parked = false;
 		rescuing = knocked = true;
 	}
@@ -341,7 +341,7 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 static enum step turn(const struct kraal_worker *worker, bool *lost)
 {
 	listen_if(worker, !parked && has_room(worker));
-	knocked = knocked && listening;
+	knocked = knocked && (listening || rescuing);
 	offered = offered && taking;
 	if (offered) {
 		return turn_to_offer();
@@ -349,7 +349,8 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 	if (knocked) {
 		return turn_to_listener(worker, lost);
 	}
-	enum step step = wait_and_serve(worker, parked ? PARKED_MS : -1);
+	bool others_listen = parked || (taking && !listening);
+	enum step step = wait_and_serve(worker, others_listen ? PARKED_MS : -1);
 	update_sharing();
 	return step;
 }

@@ -64,7 +64,10 @@ def application(
     options: Mapping[str, str] | None = None,
     **how: str,
 ) -> Iterator[Application]:
-    """A pool with so many residents and one ordinary worker; `how` is of its `program`."""
+    """A pool with so many residents and one ordinary worker; `how` is of its `program`.
+
+    In the settings of the pool DIRECTORY is the server's directory.
+    """
     with workspace() as directory:
         file = program(directory / "worker.php", **how)
         settings = {
@@ -75,7 +78,7 @@ def application(
             "catch_workers_output": "yes",
             "php_admin_flag[display_errors]": "no",
             "php_admin_flag[log_errors]": "yes",
-            **(pool or {}),
+            **{name: value.replace("DIRECTORY", str(directory)) for name, value in (pool or {}).items()},
         }
         server = FpmServer.start("kraal", directory, pool=settings, more=more, options=options)
         try:
