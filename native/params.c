@@ -38,6 +38,7 @@ void params_reset(struct params *params)
 	free_owned(params);
 	params->text_size = 0;
 	params->count = 0;
+	memset(params->names, 0, sizeof(params->names));
 }
 
 /* Make room for `needed` items of `item` bytes, doubling.  Returns -1 without memory. */
@@ -97,24 +98,36 @@ static struct param *new_pair(struct params *params)
 	return &params->pairs[params->count++];
 }
 
-/* One bit of 64 for a name: names with different bits are different. */
-static uint64_t name_bit(const char *name, uint32_t size)
+/* Which bit stands for a name: names with different bits are different. */
+static unsigned bit_of(const char *name, size_t size)
 {
-	uint32_t mix = size;
+	unsigned mix = (unsigned)size;
 	if (size) {
 		mix += (uint8_t)name[size / 2] * 5u + (uint8_t)name[size - 1] * 11u;
 	}
-	return UINT64_C(1) << (mix & 63);
+	return mix & 255;
 }
 
-/* If the newest pair repeats a name, give its value to the older one.  `seen` has the bits of all names. */
-static void merge_newest(struct params *params, uint64_t *seen)
+static bool has_bit(const struct params *params, unsigned bit)
+{
+	return params->names[bit / 64] >> (bit % 64) & 1;
+}
+
+static void set_bit(struct params *params, unsigned bit)
+{
+	params->names[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+/* If the newest pair repeats a name, give its value to the older one. */
+static void merge_newest(struct params *params)
 {
 	struct param *newest = &params->pairs[params->count - 1];
-	uint64_t bit = name_bit(newest->name, newest->name_size);
-	bool maybe = *seen & bit;
-	*seen |= bit;
-	for (size_t i = 0; maybe && i < params->count - 1; i++) {
+	unsigned bit = bit_of(newest->name, newest->name_size);
+	if (!has_bit(params, bit)) {
+		set_bit(params, bit);
+		return;
+	}
+	for (size_t i = 0; i < params->count - 1; i++) {
 		struct param *pair = &params->pairs[i];
 		if (pair->name_size == newest->name_size && memcmp(pair->name, newest->name, pair->name_size) == 0) {
 			pair->value = newest->value;
@@ -128,7 +141,6 @@ static void merge_newest(struct params *params, uint64_t *seen)
 int params_decode(struct params *params)
 {
 	size_t at = 0;
-	uint64_t seen = 0;
 	while (at < params->text_size) {
 		char *text = params->text;
 		char *to = text + at;
@@ -157,7 +169,7 @@ int params_decode(struct params *params)
 		to[name_size + 1 + value_size] = '\0';
 		*pair = (struct param){.name = to, .value = to + name_size + 1, .name_size = name_size, .value_size = value_size};
 		at += (size_t)name_size + value_size;
-		merge_newest(params, &seen);
+		merge_newest(params);
 		if (params->count > PARAMS_COUNT_MAX) {
 			return -1;
 		}
@@ -177,11 +189,15 @@ int params_prepend(struct params *params, const char *name, const char *value)
 	    .name_size = (uint32_t)strlen(name),
 	    .value_size = (uint32_t)strlen(value),
 	};
+	set_bit(params, bit_of(name, strlen(name)));
 	return 0;
 }
 
 struct param *params_find(const struct params *params, const char *name, size_t name_size)
 {
+	if (!has_bit(params, bit_of(name, name_size))) {
+		return NULL;
+	}
 	/* Names often begin alike; their ends tell them apart, mostly without a call. */
 	char end = name_size ? name[name_size - 1] : '\0';
 	for (size_t i = params->count; i-- > 0;) {
@@ -241,6 +257,7 @@ char *params_set(struct params *params, const char *name, size_t name_size, cons
 		}
 		pair->name = own_name;
 		pair->name_size = (uint32_t)name_size;
+		set_bit(params, bit_of(name, name_size));
 	}
 	pair->value = copy;
 	pair->value_size = (uint32_t)value_size;

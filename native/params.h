@@ -23,6 +23,7 @@ struct params {
 	size_t count, capacity;
 	char **owned;       /* texts made by params_set */
 	size_t owned_count, owned_capacity;
+	uint64_t names[4];  /* one bit of 256 for each name: what has no bit here is no pair's name */
 };
 
 void params_init(struct params *params);
