@@ -73,6 +73,12 @@ static void put_back(zend_ini_entry *entry, const struct setting *before)
 	entry->modifiable = before->modifiable;
 }
 
+/* Frameworks set their sessions up once, in the first request that has one, and rely on it from then on. */
+static bool is_of_sessions(const zend_ini_entry *entry)
+{
+	return strncmp(ZSTR_VAL(entry->name), "session.", 8) == 0;
+}
+
 static void restore_settings(void)
 {
 	zend_ini_entry *entry;
@@ -81,12 +87,15 @@ static void restore_settings(void)
 	}
 	ZEND_HASH_FOREACH_PTR(EG(modified_ini_directives), entry) {
 		const struct setting *before = find_setting(entry);
+		if (is_of_sessions(entry)) {
+			continue;
+		}
 		if (before) {
 			put_back(entry, before);
 		} else if (entry->value == entry->orig_value && entry->modifiable == entry->orig_modifiable) {
 			/* `@` has touched error_reporting */
 			continue;
-		} else if (!zend_string_equals_literal(entry->name, "session.save_handler")) {
+		} else {
 			zend_restore_ini_entry(entry->name, ZEND_INI_STAGE_DEACTIVATE);
 		}
 	} ZEND_HASH_FOREACH_END();

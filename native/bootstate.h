@@ -1,7 +1,7 @@
 /* What the worker script has set until its first wait holds for every request, and what a request sets holds
  * for that one: settings (ini), environment, $_ENV, working directory, umask and locale.
  *
- * Who keeps the save handler of sessions in an object sets it up once, perhaps in the first request: it stays. */
+ * How sessions are kept is set up once by frameworks, perhaps in the first request: settings called session.* stay. */
 #ifndef KRAAL_BOOTSTATE_H
 #define KRAAL_BOOTSTATE_H
 

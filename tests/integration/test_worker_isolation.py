@@ -40,10 +40,6 @@ def app() -> Iterator[Application]:
         ('chdir("/");', "getcwd()"),
         ("umask(0);", "umask()"),
         ('setlocale(LC_ALL, "C");', "setlocale(LC_ALL, 0)"),
-        (
-            'session_name("OTHER"); session_cache_limiter("public");',
-            "[session_name(), session_cache_limiter()]",
-        ),
         ('trigger_error("x");', "error_get_last()"),
         ("ignore_user_abort(false);", "ignore_user_abort()"),
     ],
@@ -78,6 +74,12 @@ def test_the_memory_of_a_request_is_its_own(app: Application) -> None:
 def cookie(app: Application, name: str) -> str:
     page = app.run(f'session_start(); $_SESSION["name"] = "{name}"; echo session_id();')
     return f"PHPSESSID={page.text}"
+
+
+def test_how_sessions_are_kept_is_set_up_once(app: Application) -> None:
+    app.run('ini_set("session.cache_limiter", "");')
+    assert app.run("session_start();").header("Pragma") is None
+    app.run('ini_set("session.cache_limiter", "nocache");')
 
 
 def test_a_session_is_written_before_the_answer_is_complete(app: Application) -> None:
