@@ -39,12 +39,12 @@ class Boards:
 
     def replace_of(self, manager: int) -> None:
         """This manager was killed: its workers go on writing, so the next one gets another file."""
-        for board in list(self._open.values()):
-            if board.manager == manager:
-                fd = memory.create(f"kraal-{board.pool}", os.fstat(board.fd).st_size)
-                header = os.pread(board.fd, scoreboard.size_for(0), 0)
-                os.pwrite(fd, scoreboard.continued_header(header), 0)
-                self._put(replace(board, fd=fd))
+        for board in [each for each in self._open.values() if each.manager == manager]:
+            try:
+                self._put(replace(board, fd=_continued(board)))
+            except OSError:
+                # No descriptors or no memory for now: who starts the next manager tries again, from zero.
+                os.close(self._open.pop(board.pool).fd)
 
     def take(self, boards: Iterable[Board]) -> None:
         """Own what the master before us owned."""
@@ -58,3 +58,11 @@ class Boards:
         if old := self._open.get(board.pool):
             os.close(old.fd)
         self._open[board.pool] = board
+
+
+def _continued(board: Board) -> int:
+    """Another file with the same counters."""
+    fd = memory.create(f"kraal-{board.pool}", os.fstat(board.fd).st_size)
+    header = os.pread(board.fd, scoreboard.size_for(0), 0)
+    os.pwrite(fd, scoreboard.continued_header(header), 0)
+    return fd

@@ -18,10 +18,19 @@ def test_both_read_the_same_ini_files(twins: dict[Kind, FpmServer]) -> None:
     assert found["kraal"] == found["php-fpm"]
 
 
-def test_kraal_has_the_functions_of_php_fpm_and_one_more(twins: dict[Kind, FpmServer]) -> None:
+# frankenphp_* and its own name for worker mode; see docs/worker-mode.md.
+OWN_FUNCTIONS = {
+    "apache_response_headers",
+    "frankenphp_finish_request",
+    "frankenphp_handle_request",
+    "kraal_handle_request",
+}
+
+
+def test_kraal_has_the_functions_of_php_fpm_and_its_own(twins: dict[Kind, FpmServer]) -> None:
     """The embed library also has pcntl_fork(), which would make an uncounted worker, and chroot()."""
     found = ask_both(twins, "functions.php", "echo json_encode(get_defined_functions()['internal']);")
-    assert set(found["kraal"]) == set(found["php-fpm"]) | {"apache_response_headers"}
+    assert set(found["kraal"]) == set(found["php-fpm"]) | OWN_FUNCTIONS
 
 
 def test_kraal_has_the_modules_of_php_fpm_and_no_others(twins: dict[Kind, FpmServer]) -> None:

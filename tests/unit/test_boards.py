@@ -1,6 +1,7 @@
 """The scoreboards of the pools, from manager to manager."""
 
 import os
+import resource
 from collections.abc import Iterator
 
 import pytest
@@ -63,3 +64,17 @@ def test_workers_that_a_manager_left_behind_keep_theirs_to_themselves(boards: Bo
     assert os.fstat(board.fd).st_size == size_for(3)
     assert os.pread(board.fd, size_for(0), 0) == fresh_header(3, NOW)
     assert inode(boards.provide(POOL, "as it is", NOBODY)) == inode(board.fd)
+
+
+def test_without_descriptors_the_next_manager_begins_from_zero(boards: Boards) -> None:
+    boards.provide(POOL, "as it is", NOBODY)
+    boards.use("www", 7)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        boards.replace_of(7)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert not boards.all()
+    assert os.pread(boards.provide(POOL, "as it is", NOBODY), size_for(0), 0) == fresh_header(3, NOW)

@@ -31,7 +31,7 @@ FACTS: Mapping[str, str] = {
     "another folder": "chdir('/tmp'); var_dump(getcwd(), file_exists('part.inc'), @include 'part.inc');",
     "limits": "var_dump(ini_get('max_execution_time'), ini_get('max_input_time'), ini_get('memory_limit'), set_time_limit(5), ini_get('max_execution_time'));",
     "the connection": "var_dump(ignore_user_abort(), connection_status(), connection_aborted(), ignore_user_abort(true), ini_get('ignore_user_abort'));",
-    "functions": "print_r(array_map('function_exists', ['fastcgi_finish_request', 'fpm_get_status', 'apache_request_headers', 'getallheaders', 'cli_set_process_title', 'dl', 'pcntl_fork', 'frankenphp_handle_request', 'virtual', 'apache_get_version', 'nsapi_virtual']));",
+    "functions": "print_r(array_map('function_exists', ['fastcgi_finish_request', 'fpm_get_status', 'apache_request_headers', 'getallheaders', 'cli_set_process_title', 'dl', 'pcntl_fork', 'virtual', 'apache_get_version', 'nsapi_virtual']));",
     "functions of the SAPI": "foreach (['fastcgi_finish_request', 'fpm_get_status', 'apache_request_headers', 'getallheaders'] as $f) { echo new ReflectionFunction($f); }",
     "the module of the SAPI": "var_dump(extension_loaded('cgi-fcgi'), phpversion('cgi-fcgi')); print_r(ini_get_all('cgi-fcgi', false)); echo (new ReflectionExtension('cgi-fcgi'))->getName(); print_r(get_extension_funcs('cgi-fcgi'));",
     "a module in full": "$e = new ReflectionExtension('cgi-fcgi'); foreach ($e->getINIEntries() as $name => $value) { echo $name, '=', $name == 'fpm.config' ? '' : var_export($value, true), ini_get_all('cgi-fcgi')[$name]['access'], \"\\n\"; } ",
