@@ -50,6 +50,7 @@ class Privileges:
     groups: tuple[int, ...] = ()
     nice: int | None = None
     files: int | None = None
+    soft_files: int | None = None  # of the workers, where the master has raised its own
     core: int | None = None
     dumpable: bool = False
     no_new_privileges: bool = False

@@ -189,10 +189,10 @@ def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> in
     # Before our process id changes: systemd names the process that its sockets are for.
     passed = inherited.passed(os.environ, os.getpid())
     waiter = daemon.start() if config.global_.daemonize else None
-    _limit(config)
+    files = _limit(config)
     _title("master process", config)
     log.echo = _on_stderr(config, options)
-    Master(config, _setting(settings, passed), log, waiter.succeed if waiter else lambda: None).run()
+    Master(config, _setting(settings, files, passed), log, waiter.succeed if waiter else lambda: None).run()
     return Exit.OK
 
 
@@ -211,9 +211,9 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         _set_up_log(config, options, log)
         log.echo = _on_stderr(config, options)
         _warn(config, log)
-        _limit(config)
+        files = _limit(config, task.estate.files)
         _title("new master process", config)
-        setting = replace(_setting(settings), arguments=_hold_back(config, task))
+        setting = replace(_setting(settings, files), arguments=_hold_back(config, task))
         Successor(config, setting, log, task).run()
     except ConfigErrors as error:
         return succession.fail(task, [str(problem) for problem in error.errors])
@@ -235,11 +235,12 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
         # The successor could open it: that was a moment ago, and what serves is to go on.
         log.error(str(error))
     _title("master process", config)
+    files = left.old.files
     with suppress(Error, OSError):
         if left.nice is not None:
             priority.take(left.nice)
-        _limit(config)
-    Master(config, _setting(php_settings(options)), log, lambda: None).run(left)
+        files = _limit(config, files)
+    Master(config, _setting(php_settings(options), files), log, lambda: None).run(left)
     return Exit.OK
 
 
@@ -258,9 +259,9 @@ def _as_before(estate: Estate, config: Config) -> Config:
     return replace(config, global_=replace(config.global_, daemonize=estate.daemonized))
 
 
-def _setting(settings: Php, passed: tuple[inherited.Passed, ...] = ()) -> Setting:
+def _setting(settings: Php, files: int | None, passed: tuple[inherited.Passed, ...] = ()) -> Setting:
     environ = inherited.without(os.environ)
-    return Setting(php=settings, environ=environ, as_root=os.geteuid() == 0, passed=passed)
+    return Setting(php=settings, environ=environ, as_root=os.geteuid() == 0, passed=passed, files=files)
 
 
 def _set_up_log(config: Config, options: Options, log: ErrorLog) -> None:
@@ -270,13 +271,19 @@ def _set_up_log(config: Config, options: Options, log: ErrorLog) -> None:
     _open_log(config, options, log)
 
 
-def _limit(config: Config) -> None:
+def _limit(config: Config, before: int | None = None) -> int | None:
+    """Take on the limits of the configuration, and as many files as we may have.
+
+    Returns the soft limit that workers are to have; `before` is what a master before us has found out.
+    """
     if config.global_.rlimit_files:
         privileges.limit_files(config.global_.rlimit_files)
     if config.global_.rlimit_core:
         privileges.limit_core(config.global_.rlimit_core)
     if config.global_.process_priority is not None and os.geteuid() == 0:
         privileges.set_priority(config.global_.process_priority)
+    soft = privileges.raise_files()
+    return None if config.global_.rlimit_files else before or soft
 
 
 def _title(what: str, config: Config) -> None:

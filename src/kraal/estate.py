@@ -59,6 +59,7 @@ class Estate:
     pid_file: str | None = None
     daemonized: bool = False
     report: int = -1  # descriptor of the reports, see `report`
+    files: int | None = None  # see `launcher.Setting`
     orphans: tuple[int, ...] = ()  # descriptors of workers whose manager was killed
 
     def descriptors(self) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ class Setting:
     as_root: bool
     passed: tuple[Passed, ...] = ()  # sockets
     arguments: tuple[str, ...] = ()  # of managers
+    files: int | None = None  # soft limit of open files that the master had; None: the one that it has
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ class Launcher:
             environ=self._setting.environ,
             as_root=self._setting.as_root,
             groups=groups,
+            files=self._setting.files,
         )
 
     def fingerprint(self, pool: Pool) -> str:

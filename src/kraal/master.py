@@ -98,6 +98,7 @@ class Master:
             pid_file=self._config.global_.pid,
             daemonized=self._config.global_.daemonize,
             report=self._reports,
+            files=self._setting.files,
             orphans=self._managers.orphans.descriptors(),
         )
 

@@ -17,8 +17,12 @@ def order_for(
     environ: Mapping[str, str],
     as_root: bool,
     groups: tuple[int, ...],
+    files: int | None = None,
 ) -> Order:
-    """What the manager of this pool is told; `groups` are the supplementary groups of its user."""
+    """What the manager of this pool is told.
+
+    `groups` are the supplementary groups of its user, `files` the limit of open files of workers.
+    """
     timeout = float(global_.process_control_timeout)
     clients = pool.allowed_clients
     return Order(
@@ -32,7 +36,7 @@ def order_for(
         idle_timeout=float(pool.pm_process_idle_timeout),
         max_memory=pool.pm_max_memory,
         php=php,
-        privileges=_privileges(pool, as_root=as_root, groups=groups),
+        privileges=_privileges(pool, as_root=as_root, groups=groups, files=files),
         environment=worker_environment(pool, environ),
         ini=(*_preload_user(pool, as_root=as_root), *_fresh_code(pool), *_ini(pool)),
         apparmor_hat=pool.apparmor_hat or None,
@@ -81,9 +85,10 @@ def drain_timeout(global_: Global) -> float | None:
     return None
 
 
-def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...]) -> Privileges:
+def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...], files: int | None) -> Privileges:
     limits = Privileges(
         files=pool.rlimit_files or None,
+        soft_files=None if pool.rlimit_files else files,
         core=pool.rlimit_core or None,
         dumpable=pool.process_dumpable,
         no_new_privileges=pool.process_no_new_privs,

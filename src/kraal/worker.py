@@ -19,7 +19,7 @@ from kraal.errors import Exit
 from kraal.logs.relay import Level, message
 from kraal.news import Kind, News
 from kraal.scoreboard import Scoreboard
-from kraal.unix import confinement
+from kraal.unix import confinement, privileges
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
         except OSError as error:
             os.write(place.log, message(Level.ERROR, error.strerror or ""))
             return Exit.SOFTWARE
+    if place.order.privileges.soft_files:
+        privileges.lower_files(place.order.privileges.soft_files)
     # Python's own settings; PHP's are the default actions.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

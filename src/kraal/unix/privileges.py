@@ -10,6 +10,20 @@ def limit_files(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
 
 
+def raise_files() -> int:
+    """Let this process open as many files as it may.  Returns the soft limit that it had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def lower_files(soft: int) -> None:
+    """Set the soft limit of open files, and leave the hard one as it is."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def limit_core(size: int) -> None:
     """Set RLIMIT_CORE in bytes, soft and hard; -1 means no limit."""
     value = resource.RLIM_INFINITY if size == -1 else size
