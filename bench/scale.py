@@ -2,8 +2,9 @@
 
     python bench/scale.py [--only WHAT] [--kraal COMMAND]
 
-Prints a line for each host: 1, 10, 100 and 1000 ondemand pools that nobody uses, 200 pools with a worker each,
-and a pool with 1000 workers.  Seconds are those until all pools serve; PSS is that of all processes together.
+Prints a line for each host: 1, 10, 100 and 1000 ondemand pools that nobody uses, 200 pools with a worker
+each, and a pool with 1000 workers.  Seconds are those until all pools serve; PSS is
+that of all processes together.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def measure(host: Host, command: str) -> Figures:
         servers.write_site(directory, {})
         (directory / "fpm.conf").write_text(_configuration(directory, host))
         with _running(directory, command) as (process, start):
-            _wait(lambda: len(servers._leaves(process.pid)) >= host.workers, "all workers are there")
+            _wait(lambda: len(servers.leaves(process.pid)) >= host.workers, "all workers are there")
             begin = time.monotonic()
             subprocess.run([command, "reload", "--pid", str(process.pid)], check=True)
             took = time.monotonic() - begin
@@ -104,9 +105,9 @@ def _running(directory: Path, command: str) -> Iterator[tuple["subprocess.Popen[
         process.wait()
 
 
-def _wait(condition: "object", what: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
+def _wait(condition: Callable[[], bool], what: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline or (process and process.poll() is not None):
             raise SystemExit(f"it is not so that {what}")
         time.sleep(0.005)
@@ -114,12 +115,7 @@ def _wait(condition: "object", what: str, process: "subprocess.Popen[bytes] | No
 
 def _family(root: int) -> set[int]:
     """A process and all below it."""
-    parents = {int(name): servers._parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-    found, wave = set[int](), {root}
-    while wave:
-        found |= wave
-        wave = {pid for pid, parent in parents.items() if parent in wave}
-    return found
+    return servers.descendants(root).keys() | {root}
 
 
 def _pss(pid: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from kraal import scoreboard
 from kraal.config.model import Pool
 from kraal.estate import Board
+from kraal.heartbeat import Pulse
 from kraal.unix import memory
 
 
@@ -53,6 +54,12 @@ class Boards:
     def all(self) -> tuple[Board, ...]:
         """What there is to be passed on."""
         return tuple(self._open.values())
+
+    def pulse(self) -> Pulse:
+        """Of all pools together."""
+        boards = self._open.values()
+        found = [scoreboard.tally(os.pread(each.fd, os.fstat(each.fd).st_size, 0)) for each in boards]
+        return Pulse(*map(sum, zip(*found, strict=True)))
 
     def _put(self, board: Board) -> None:
         if old := self._open.get(board.pool):

@@ -41,6 +41,7 @@ class Owner:
     launched: Callable[[], None]  # every pool serves, for the first time
     failed: Callable[[StartError], None]  # one of them cannot, before that
     emptied: Callable[[], None]  # there is no manager any more
+    crashed: Callable[[], None] = lambda: None  # a worker has
 
 
 class Managers:
@@ -231,6 +232,8 @@ class Managers:
             slowlog.write(self._pools.get(manager.pool), payload, self._log)
         elif kind == Kind.SPOKEN:
             self._hearing.heard(manager.pid)
+        elif kind == Kind.CRASHED:
+            self._owner.crashed()
         elif kind == Kind.READY and manager.state is State.STARTING:
             manager.happened(Event.READY)
             self.check_launched()

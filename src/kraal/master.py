@@ -7,8 +7,10 @@ from contextlib import ExitStack
 
 from kraal import accessfiles, pidfile, report, stopping
 from kraal.config.model import Config
+from kraal.emergency import Emergency
 from kraal.errors import StartError
 from kraal.estate import Estate, Inheritance, kept_boards
+from kraal.heartbeat import Heartbeat
 from kraal.launcher import Setting
 from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog
@@ -36,13 +38,16 @@ class Master:
         self._ready = ready
         self._loop = Loop()
         self._listeners = Listeners(log)
-        owner = Owner(self._on_launched, self._on_failed, self._check_empty)
+        owner = Owner(self._on_launched, self._on_failed, self._check_empty, self._on_crash)
         self._managers = Managers(self._loop, config, setting, log, self._listeners, owner)
         self._reports = -1
         self._reloading: Reloading | None = None
         # A reload that was asked for before everything serves, and whether of changed pools only.
         self._asked: bool | None = None
         self._failure: StartError | None = None
+        global_ = config.global_
+        self._emergency = Emergency(global_.emergency_restart_threshold, global_.emergency_restart_interval)
+        self._heartbeat = Heartbeat(self._loop, os.environ, self._managers.boards.pulse)
 
     def run(self, inheritance: Inheritance | None = None) -> None:
         """Start all pools, or go on with those of an inheritance, and stay until stopped.
@@ -80,8 +85,15 @@ class Master:
         self._reloading = Reloading(self._loop, self._log, self._estate, self._reports)
         self._ready()
         notify.ready(os.environ, _READY)
+        self._heartbeat.begin(float(self._config.global_.systemd_interval), os.getpid())
         if self._asked is not None:
             self._reloading.ask(changed_only=self._asked)
+
+    def _on_crash(self) -> None:
+        if self._emergency.crashed(self._loop.now()):
+            text = f"failed processes threshold ({self._emergency}) is reached, initiating reload"
+            self._log.warning(text)
+            self._reload(changed_only=False)
 
     def _on_failed(self, failure: StartError) -> None:
         if not self._failure:

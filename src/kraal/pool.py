@@ -83,13 +83,8 @@ class Manager:
             diary.of(order, php.layout(self._scoreboard.memory), self._loop, self._scoreboard, self._relay),
         )
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
-        self._vacancy = Vacancy(
-            self._loop,
-            self._handoff,
-            self._size.idle_timeout,
-            offered=self._on_offer,
-            over=self._rest,
-        )
+        patience = self._size.idle_timeout
+        self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
         told = (self._news, self._scribe, self._lookout.alarm)
         self._birthplace = Birthplace(
             order, php, self._scoreboard, self._relay, self._loop, channel, self._timekeeper, *told
@@ -285,6 +280,8 @@ class Manager:
         state = self._scoreboard.worker(dead.slot)
         self._php.vacate(self._scoreboard.memory, dead.slot)
         os.eventfd_write(Descriptor.POKE, 1)
+        if gone.signal in (signal.SIGSEGV, signal.SIGBUS):
+            self._relay.tell(Kind.CRASHED)
         level = Level.NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else Level.WARNING
         end = f"exited {gone}"
         if dead.asked is Asked.SPARE:

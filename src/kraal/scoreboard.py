@@ -116,6 +116,16 @@ def fresh_header(slots: int, started_at: int) -> bytes:
     return bytes(_ffi.buffer(header))
 
 
+def tally(content: bytes) -> tuple[int, int, int, int]:
+    """Of a whole file: how many workers are active, how many idle, the requests so far, and the slow ones."""
+    view = _ffi.from_buffer(content)
+    header = _ffi.cast("struct kraal_scoreboard *", view)
+    slots = _ffi.cast("struct kraal_slot *", view + HEADER)
+    used = [slots[index].stage for index in range((len(content) - HEADER) // SLOT) if slots[index].pid > 0]
+    idle = used.count(Stage.IDLE)
+    return len(used) - idle, idle, int(header.accepted), int(header.slow)
+
+
 def continued_header(before: bytes) -> bytes:
     """For a file that takes the place of another one, whose workers are nobody's business any more."""
     header = _ffi.new("struct kraal_scoreboard *")

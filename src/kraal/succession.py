@@ -24,8 +24,8 @@ DESCRIPTORS, READY, FAILED = b"D", b"R", b"F"
 # For the child or the process with an id, so that nobody else takes them for his.
 _TASK = "KRAAL_TASK"
 _INHERITANCE = "KRAAL_INHERITANCE"
-# systemd's; it is for the master, and for whoever takes its place.
-_NOTIFY = "NOTIFY_SOCKET"
+# systemd's; they are for the master, and for whoever takes its place.
+_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def command() -> list[str]:
@@ -73,7 +73,7 @@ def take_over(inheritance: Inheritance) -> None:
 
 
 def _environment() -> dict[str, str]:
-    own = {_NOTIFY: os.environ[_NOTIFY]} if _NOTIFY in os.environ else {}
+    own = {name: os.environ[name] for name in _SYSTEMD if name in os.environ}
     return inherited.without(os.environ) | own
 
 

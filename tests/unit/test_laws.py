@@ -38,6 +38,7 @@ PURE = {
     "kraal.config.scanner",
     "kraal.config.settle",
     "kraal.config.values",
+    "kraal.emergency",
     "kraal.errors",
     "kraal.estate",
     "kraal.fastcgi.cgi",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
-from kraal.scoreboard import PoolState, Scoreboard, Stage, continued_header, fresh_header, size_for
+from kraal.scoreboard import PoolState, Scoreboard, Stage, continued_header, fresh_header, size_for, tally
 
 ffi: Any = _bridge.ffi
 HEADER = ffi.sizeof("struct kraal_scoreboard")
@@ -225,3 +225,15 @@ def test_memory_of_any_size_is_read_without_an_error(size: int, random: Random) 
 
 def test_memory_full_of_ones_is_read_without_an_error() -> None:
     assert use(b"\xff" * size_for(3)).workers == ()
+
+
+def test_tally_counts_workers_and_what_the_header_says() -> None:
+    board = fresh(4)
+    for index, stage in enumerate((Stage.IDLE, Stage.RUNNING, Stage.FINISHING)):
+        take(board, index, 100 + index)
+        with written(board, index) as slot:
+            slot.stage = stage
+    header = ffi.cast("struct kraal_scoreboard *", ffi.from_buffer(board.memory))
+    header.accepted, header.slow = 7, 2
+
+    assert tally(bytes(board.memory)) == (2, 1, 7, 2)

@@ -123,14 +123,12 @@ GLOBAL = (
         "log_limit", Kind.INTEGER, "Longest line of the log in bytes, all included; longer ones go on.", "7.3"
     ),
     _own(_global("log_format", Kind.LOG_FORMAT, "What the lines of the error log look like.")),
-    _later(
-        _global(
-            "emergency_restart_threshold",
-            Kind.INTEGER,
-            "Number of crashed workers that restarts everything; 0 is never.",
-        )
+    _global(
+        "emergency_restart_threshold",
+        Kind.INTEGER,
+        "Number of crashed workers that reloads everything; 0 is never.",
     ),
-    _later(_global("emergency_restart_interval", Kind.TIME, "Time within which those crashes count.")),
+    _global("emergency_restart_interval", Kind.TIME, "Time within which those crashes count."),
     _global("process_control_timeout", Kind.TIME, "Time for workers to obey a signal before a harder one."),
     _later(_global("process.max", Kind.INTEGER, "Most workers of all pools together; 0 is no limit.", "5.4")),
     _global("process.priority", Kind.INTEGER, "Nice value of the master, -19 to 20."),
@@ -138,7 +136,7 @@ GLOBAL = (
     _global("rlimit_files", Kind.INTEGER, "Limit of open files of the master."),
     _global("rlimit_core", Kind.CORE, "Limit of the core file size of the master."),
     _later(_global("events.mechanism", Kind.TEXT, "How the master waits for events.")),
-    _later(_global("systemd_interval", Kind.TIME, "Time between status reports to systemd; 0 is off.")),
+    _global("systemd_interval", Kind.TIME, "Time between status reports to systemd; 0 is off."),
 )
 
 POOL = (

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     SPOKEN = 5  # manager: the answer to SPEAK
     SLOW = 6  # manager: lines for the pool's slow log
     LEAVING = 7  # manager: there is no worker and none is needed; whoever comes now is not its business
+    CRASHED = 8  # manager: a worker ended by SIGSEGV or SIGBUS
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written

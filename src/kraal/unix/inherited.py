@@ -19,7 +19,8 @@ _MAX_SYSTEMD = 65536
 # Lazy, so that a path may have commas and equals signs in it.
 _ITEM = re.compile(r"(.+?)=(\d{1,7})(?:,|$)", re.DOTALL)
 _VARIABLES = re.compile(
-    r"LISTEN_(?:PID|FDS|FDNAMES)|FPM_SOCKETS(?:_\d+)?|NOTIFY_SOCKET|KRAAL_(?:TASK|INHERITANCE)"
+    r"LISTEN_(?:PID|FDS|FDNAMES)|FPM_SOCKETS(?:_\d+)?|NOTIFY_SOCKET|WATCHDOG_(?:USEC|PID)"
+    r"|KRAAL_(?:TASK|INHERITANCE)"
 )
 
 

@@ -1,5 +1,6 @@
 """What systemd wants to hear of a service, in the protocol of sd_notify(3)."""
 
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -20,6 +21,27 @@ def reloading(environ: Mapping[str, str]) -> None:
 def stopping(environ: Mapping[str, str]) -> None:
     """It is about to end."""
     _send(environ, "STOPPING=1", "STATUS=Stopping")
+
+
+def status(environ: Mapping[str, str], text: str) -> None:
+    """How things are."""
+    _send(environ, f"STATUS={text}")
+
+
+def alive(environ: Mapping[str, str]) -> None:
+    """It is not stuck."""
+    _send(environ, "WATCHDOG=1")
+
+
+def is_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether anybody wants to hear."""
+    return bool(environ.get("NOTIFY_SOCKET"))
+
+
+def watchdog(environ: Mapping[str, str], pid: int) -> float:
+    """The seconds within which this process has to say that it is alive; 0: it need not."""
+    text, whose = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(pid))
+    return int(text) / 1e6 if re.fullmatch(r"[0-9]{1,18}", text) and whose == str(pid) else 0.0
 
 
 def _send(environ: Mapping[str, str], *lines: str) -> None:
