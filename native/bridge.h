@@ -90,7 +90,12 @@ struct kraal_scoreboard {
 	int32_t log_error;     /* errno of the last of them */
 	int64_t log_told_at;   /* atomic: CLOCK_MONOTONIC seconds */
 	uint32_t residents_active; /* atomic: residents are not among the `active` */
-	uint8_t reserved[44];
+	uint32_t queue;        /* atomic: connections that waited when somebody looked last */
+	uint32_t queue_limit;  /* atomic: and how many could */
+	uint32_t max_queue;    /* atomic: the most that were seen */
+	uint64_t connections;  /* atomic: taken from the listener */
+	uint64_t memory_peak;  /* atomic: the most memory that a request needed, see the slot's `memory` */
+	uint8_t reserved[16];
 	struct kraal_layout layout;  /* for programs that look into workers */
 };
 
@@ -131,6 +136,9 @@ void kraal_slot_vacate(void *scoreboard, uint32_t slot);
  * is the caller's. */
 void kraal_slot_overtime(void *scoreboard, uint32_t slot, uint64_t request, enum kraal_overtime step);
 
+/* Note how many connections wait in the listener, and how many can.  Anybody may who has looked. */
+void kraal_queue_note(void *scoreboard, uint32_t waiting, uint32_t limit);
+
 /* For the manager: have the worker that makes it so many active ones write to the alarm, once.  0: none.
  * Look at the slots afterwards: who became active before this has not rung. */
 void kraal_alarm_set(void *scoreboard, uint32_t active);
@@ -166,6 +174,9 @@ int kraal_php_print(enum kraal_php_page page, const char *kraal);
 
 /* Say where things stand in this process, after PHP was started. */
 void kraal_php_layout(struct kraal_layout *layout);
+
+/* The header that PHP puts in front of every response, or NULL if it is not to (expose_php). */
+const char *kraal_php_powered_by(void);
 
 /* Run PHP's module shutdown. */
 void kraal_php_stop(void);

@@ -14,6 +14,7 @@
 #include "handoff.h"
 #include "log.h"
 #include "peer.h"
+#include "scoreboard.h"
 
 #define CONNECTIONS_MAX 1024
 #define LINGER_SECONDS 5
@@ -121,6 +122,7 @@ enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_
 	*connection = NULL;
 	int fd = accept4(worker->listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
 	if (fd >= 0) {
+		scoreboard_connection();
 		if (!peer_is_allowed(worker, fd)) {
 			close(fd);
 		} else {

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "queue.h"
 #include "scoreboard.h"
 
 static const struct kraal_worker *worker;
@@ -66,11 +67,13 @@ static void add_process(zval *processes, const struct kraal_slot *slot, time_t n
 void poolstatus_export(zval *status)
 {
 	const struct kraal_scoreboard *board = worker->scoreboard;
+	struct queue queue = queue_look(worker->listener);
 	const struct kraal_slot *slots = scoreboard_slots(worker->scoreboard);
 	zend_long idle = 0, active = 0;
 	time_t now = time(NULL);
 	zval processes;
 
+	kraal_queue_note(worker->scoreboard, queue.waiting, queue.limit);
 	array_init(&processes);
 	for (uint32_t i = 0; i < worker->slot_count; i++) {
 		struct kraal_slot slot = copy_slot(&slots[i]);
@@ -84,15 +87,17 @@ void poolstatus_export(zval *status)
 	add_assoc_long(status, "start-time", board->started_at);
 	add_assoc_long(status, "start-since", now - board->started_at);
 	add_assoc_long(status, "accepted-conn", (zend_long)board->accepted);
-	/* The depth of the queue is not measured yet. */
-	add_assoc_long(status, "listen-queue", 0);
-	add_assoc_long(status, "max-listen-queue", 0);
-	add_assoc_long(status, "listen-queue-len", 0);
+	add_assoc_long(status, "listen-queue", queue.waiting);
+	add_assoc_long(status, "max-listen-queue", board->max_queue);
+	add_assoc_long(status, "listen-queue-len", queue.limit);
 	add_assoc_long(status, "idle-processes", idle);
 	add_assoc_long(status, "active-processes", active);
 	add_assoc_long(status, "total-processes", idle + active);
 	add_assoc_long(status, "max-active-processes", MAX((zend_long)board->max_active, active));
 	add_assoc_long(status, "max-children-reached", board->max_children_reached);
 	add_assoc_long(status, "slow-requests", (zend_long)board->slow);
+#if PHP_VERSION_ID >= 80400
+	add_assoc_long(status, "memory-peak", (zend_long)board->memory_peak);
+#endif
 	add_assoc_zval(status, "procs", &processes);
 }

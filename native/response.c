@@ -148,10 +148,15 @@ struct excerpt response_find_header(const struct access_record *record, const ch
 	return (struct excerpt){0};
 }
 
+const char *kraal_php_powered_by(void)
+{
+	return PG(expose_php) ? SAPI_PHP_VERSION_HEADER "\r\n" : NULL;
+}
+
 void response_put_powered_by(struct fcgi_connection *connection, struct fcgi_io *io)
 {
-	static const char line[] = SAPI_PHP_VERSION_HEADER "\r\n";
-	if (PG(expose_php)) {
-		fcgi_write(connection, io, FCGI_STDOUT, line, sizeof(line) - 1);
+	const char *line = kraal_php_powered_by();
+	if (line) {
+		fcgi_write(connection, io, FCGI_STDOUT, line, strlen(line));
 	}
 }

@@ -109,10 +109,37 @@ static void ring(uint32_t active)
 	}
 }
 
+/* Raise a figure of which the most counts. */
+static void raise_to(uint64_t *most, uint64_t value)
+{
+	uint64_t before = __atomic_load_n(most, __ATOMIC_RELAXED);
+	while (value > before &&
+	       !__atomic_compare_exchange_n(most, &before, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	}
+}
+
+void kraal_queue_note(void *base, uint32_t waiting, uint32_t limit)
+{
+	struct kraal_scoreboard *header = base;
+	uint32_t most = __atomic_load_n(&header->max_queue, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->queue, waiting, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->queue_limit, limit, __ATOMIC_RELAXED);
+	while (waiting > most &&
+	       !__atomic_compare_exchange_n(&header->max_queue, &most, waiting, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	}
+}
+
 void kraal_alarm_set(void *base, uint32_t active)
 {
 	struct kraal_scoreboard *header = base;
 	__atomic_store_n(&header->alarm, active, __ATOMIC_SEQ_CST);
+}
+
+void scoreboard_connection(void)
+{
+	if (board) {
+		__atomic_add_fetch(&board->connections, 1, __ATOMIC_RELAXED);
+	}
 }
 
 void scoreboard_request(const struct params *params, const char *user)
@@ -178,6 +205,7 @@ void scoreboard_done(uint64_t memory)
 	slot->memory = memory;
 	slot->stage = KRAAL_STAGE_IDLE;
 	close_slot();
+	raise_to(&board->memory_peak, memory);
 	__atomic_sub_fetch(counter_of(board, slot), 1, __ATOMIC_RELAXED);
 }
 

@@ -14,6 +14,9 @@ static inline struct kraal_slot *scoreboard_slots(void *board)
 /* Find the slot; further calls write there.  `base` NULL: every call does nothing.  `alarm` is an eventfd. */
 void scoreboard_open(void *base, uint32_t slot, int alarm);
 
+/* A connection was taken from the listener. */
+void scoreboard_connection(void);
+
 /* A request was read: count it and note what it asks for.  `user` is who logged in, or NULL. */
 void scoreboard_request(const struct params *params, const char *user);
 

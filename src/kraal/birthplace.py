@@ -9,6 +9,7 @@ from kraal import worker
 from kraal.boot import Order
 from kraal.bridge import Php
 from kraal.errors import Exit
+from kraal.frontdesk import FrontDesk
 from kraal.logs.capture import Pipes
 from kraal.logs.relay import Relay
 from kraal.news import News
@@ -47,6 +48,7 @@ class Birthplace:
         news: News,
         scribe: Scribe | None,
         alarm: int,
+        frontdesk: FrontDesk,
     ) -> None:
         self._order = order
         self._php = php
@@ -58,6 +60,7 @@ class Birthplace:
         self._news = news
         self._scribe = scribe
         self._alarm = alarm
+        self._frontdesk = frontdesk
         self._manager = os.getpid()
 
     def fork(self, *, resident: bool) -> Born | None:
@@ -90,12 +93,14 @@ class Birthplace:
             log = self._relay.keep_in_child()
             self._timekeeper.open_in_child()
             self._loop.close_in_child()
+            self._frontdesk.close_in_child()
             self._channel.close()
             self._news.keep_in_child()
             place = worker.Place(
                 self._order,
                 self._php,
                 self._scoreboard,
+                self._frontdesk.queue,
                 slot,
                 log,
                 self._alarm,

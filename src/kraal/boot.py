@@ -27,6 +27,7 @@ class Descriptor(IntEnum):
     # Of pools with a worker script: the same for its requests.
     RESIDENT_GIVE = 11
     RESIDENT_TAKE = 12
+    PAGES = 13  # another listener, for the local pages; if there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Order:
     resident_max_requests: int = 0
     match: tuple[str, ...] = ()  # further scripts whose requests are theirs
     watched: tuple[str, ...] = ()  # after whose changes they start anew
+    pages_apart: bool = False  # there is Descriptor.PAGES
     catch_output: bool = False
     log_level: int = 2
     log_limit: int = 1024

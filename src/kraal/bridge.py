@@ -14,6 +14,7 @@ from kraal import __version__
 from kraal._native import _bridge
 from kraal.errors import Exit, StartError
 from kraal.layout import Layout
+from kraal.localpages import PageRequest
 from kraal.logs.access import Access
 from kraal.scoreboard import note_layout
 
@@ -44,15 +45,6 @@ class PhpPage(IntEnum):
     MODULES = 1
     INFO = 2
     SETTINGS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """A request for a local page."""
-
-    path: str
-    method: str
-    query: str
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -156,6 +148,20 @@ class Php:
     def write_lines(self, scoreboard: mmap, pipe: int, files: int) -> None:
         """Be a scribe until there is nothing left to write."""
         self._library.kraal_scribe(pipe, files, _ffi.from_buffer(scoreboard))
+
+    def note_queue(self, scoreboard: mmap, waiting: int, limit: int) -> None:
+        """Note how many connections wait, and how many can."""
+        self._library.kraal_queue_note(_ffi.from_buffer(scoreboard), waiting, limit)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor."""
+        major, minor = map(int, _bridge.PHP_VERSION.split("."))
+        return major, minor
+
+    def powered_by(self) -> bytes:
+        """The header that PHP puts in front of every response, if it is to."""
+        return _string(self._library.kraal_php_powered_by()).encode()
 
     def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""

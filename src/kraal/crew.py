@@ -1,5 +1,6 @@
 """The workers of a pool: who lives, who is idle and since when, and who was asked to leave."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -76,6 +77,12 @@ class Crew:
     def is_idle(self, worker: Worker) -> bool:
         """Whether it has no request."""
         return self._scoreboard.is_idle(worker.slot)
+
+    def end_deaf(self) -> None:
+        """A worker without a request that was asked to leave and does not hear it would stay for ever."""
+        for each in self.leaving:
+            if self.is_idle(each) and process.blocks(each.pid, signal.SIGQUIT):
+                process.send(each.pid, signal.SIGKILL)
 
     def look(self, now: float, *, waiting: int = 0) -> Seen:
         """The pool as it is now."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from kraal import fingerprints, generation
 from kraal.boards import Boards
-from kraal.boot import Order, Php
+from kraal.boot import Descriptor, Order, Php
 from kraal.config.model import Config, Pool
 from kraal.generation import Event, State
 from kraal.orders import drain_timeout, order_for
@@ -84,9 +84,18 @@ class Launcher:
             files=self._setting.files,
         )
 
+    def pages(self, pool: Pool) -> tuple[int, ...]:
+        """The descriptor of the socket for a pool's local pages, if it has one."""
+        pages = self._config.pages(pool)
+        return self._descriptors(pages.name)[:1] if pages else ()
+
     def fingerprint(self, pool: Pool) -> str:
         """Of a manager of this pool that is executed now."""
-        return fingerprints.of_pool(self.order(pool).to_bytes(), pool.listen, self._sources)
+        return self._fingerprint(pool, self.order(pool).to_bytes())
+
+    def _fingerprint(self, pool: Pool, order: bytes) -> str:
+        addresses = "\n".join((pool.listen, pool.pm_status_listen or ""))
+        return fingerprints.of_pool(order, addresses, self._sources)
 
     @cached_property
     def _sources(self) -> str:
@@ -95,7 +104,7 @@ class Launcher:
     def execute(self, pool: Pool, now: float, busy: Set[int]) -> Manager:
         """Start the manager of a pool; `busy` are the process ids of managers.  Raises OSError."""
         order = self.order(pool).to_bytes()
-        fingerprint = fingerprints.of_pool(order, pool.listen, self._sources)
+        fingerprint = self._fingerprint(pool, order)
         # -I: neither the environment nor the working folder may bring in other modules.
         argv = [sys.executable, "-I", "-m", "kraal.pool", *self._setting.arguments]
         with ExitStack() as failed, ExitStack() as lent:
@@ -108,7 +117,11 @@ class Launcher:
             said = memory.create_filled("kraal-said", b"")
             failed.callback(os.close, said)
             listener, *shared = self._descriptors(pool.name)
-            descriptors = [theirs.fileno(), listener, board, filled, said, *shared]
+            more = self.pages(pool)
+            if more:
+                # Numbers are fixed, and not every pool has all that comes before.
+                more = (*[board] * (Descriptor.PAGES - Descriptor.POKE - len(shared)), *more)
+            descriptors = [theirs.fileno(), listener, board, filled, said, *shared, *more]
             pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
             failed.pop_all()
         self._boards.use(pool.name, pid)

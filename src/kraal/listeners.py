@@ -54,7 +54,7 @@ class Listeners:
         return self._open[pool].socket.fileno(), self._open[pool].shared[_TAKE]
 
     def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = ()) -> None:
-        """Have a socket for each pool, and close what was passed for none.  Raises StartError."""
+        """Have a socket for each of these, and close what was passed for none.  Raises StartError."""
         self._adopt(passed)
         # Names before addresses: a socket that is meant for one pool is not another one's.
         for pool in pools:
@@ -64,7 +64,8 @@ class Listeners:
                 self._open[pool.name] = self._listen(pool)
         self._close_unwanted()
         for pool in pools:
-            self._open[pool.name] = _with_shared(self._open[pool.name], pool)
+            if not pool.pages_of:
+                self._open[pool.name] = _with_shared(self._open[pool.name], pool)
 
     def close(self) -> None:
         """Close all, and remove the files of those that are ours."""

@@ -62,7 +62,8 @@ class Managers:
         self._owner = owner
         self.boards = Boards(time.time())
         self.launcher = Launcher(config, setting, self.boards, listeners.descriptors)
-        self._dormancy = Dormancy(loop, listeners.doors, self._wake)
+        self._listeners = listeners
+        self._dormancy = Dormancy(loop, self._doors, self._wake)
         self._hearing = Hearing(loop)
         self._table: dict[Pid, Manager] = {}
         self._failed_starts: dict[str, int] = {}
@@ -178,6 +179,10 @@ class Managers:
     def _rest(self, pool: Pool) -> None:
         if not self.stopping:
             self._dormancy.begin(pool.name)
+
+    def _doors(self, pool: str) -> tuple[int, ...]:
+        """What can be read when somebody comes, if only for the local pages."""
+        return (*self._listeners.doors(pool), *self.launcher.pages(self._pools[pool]))
 
     def _wake(self, pool: str) -> None:
         self._log.debug(f"[pool {pool}] somebody has come: starting a manager")

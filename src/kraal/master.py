@@ -71,7 +71,7 @@ class Master:
 
     def _begin(self) -> None:
         accessfiles.check(self._config.pools)
-        self._listeners.open(self._config.pools, self._setting.passed)
+        self._listeners.open(self._config.listening, self._setting.passed)
         self._reports = report.create()
         if self._config.global_.pid:
             pidfile.write(self._config.global_.pid, os.getpid())
@@ -120,7 +120,7 @@ class Master:
         self._reports = old.report
         self._watch_signals()
         self._listeners.restore(new.sockets)
-        self._listeners.adjust(self._config.pools)
+        self._listeners.adjust(self._config.listening)
         if old.pid_file != new.pid_file:
             pidfile.remove(old.pid_file)
         stays = [each for each in old.tenants if each.serving and each.pool in inheritance.kept]

@@ -61,6 +61,7 @@ def order_for(
         resident_max_requests=pool.worker_max_requests,
         match=pool.match,
         watched=pool.watched,
+        pages_apart=pool.pm_status_listen is not None,
         catch_output=pool.catch_workers_output,
         log_level=global_.log_level,
         log_limit=global_.log_limit,

@@ -22,6 +22,7 @@ from kraal.climbing import Climbing
 from kraal.coroner import Coroner
 from kraal.crew import Asked, Crew, Worker
 from kraal.errors import Exit, StartError
+from kraal.frontdesk import FrontDesk, Means
 from kraal.logs.relay import Level, Relay, message
 from kraal.lookout import Lookout
 from kraal.news import News
@@ -31,7 +32,7 @@ from kraal.residents import Residents
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
 from kraal.timekeeper import Hands, Timekeeper
-from kraal.unix import memory, priority, process, queue
+from kraal.unix import memory, priority, process
 from kraal.unix.channel import Channel, Kind
 from kraal.unix.handoff import Handoff
 from kraal.unix.loop import Loop, Timer
@@ -58,6 +59,8 @@ class Manager:
             self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
         self._coroner = Coroner()
         self._crew = Crew(self._scoreboard)
+        means = Means(partial(php.note_queue, self._scoreboard.memory), php.powered_by, php.version)
+        self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
         self._news = News()
         self._residents = self._expect_residents()
         self._wanted = self._size.at_start
@@ -85,7 +88,7 @@ class Manager:
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
         patience = self._size.idle_timeout
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
-        told = (self._news, self._scribe, self._lookout.alarm)
+        told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk)
         self._birthplace = Birthplace(
             order, php, self._scoreboard, self._relay, self._loop, channel, self._timekeeper, *told
         )
@@ -100,6 +103,7 @@ class Manager:
         self._loop.on_signal(signal.SIGTERM, self._terminate)
         self._loop.on_signal(signal.SIGINT, self._terminate)
         self._loop.on_signal(signal.SIGQUIT, self._quit)
+        self._frontdesk.open()
         gc.freeze()
         streams.let_go_of_terminal(null)
         if self._order.max_memory and not process.own_memory(self._pid):
@@ -176,6 +180,7 @@ class Manager:
 
     def _watch_over(self) -> None:
         """Look again when there may be something to decide."""
+        self._frontdesk.keep()
         self._vacancy.see(vacant=self._is_empty)
         seen = self._crew.look(self._loop.now())
         # What is about to be started is not to be decided again.
@@ -190,7 +195,7 @@ class Manager:
         self._ticking = None
         if self._climbing.begun:
             return
-        self._end_deaf()
+        self._crew.end_deaf()
         self._replace_too_large()
         if self._respawn:
             self._watch_over()
@@ -198,7 +203,7 @@ class Manager:
             self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
 
     def _look(self) -> bool:
-        waiting = self._handoff.waiting() if self._residents else queue.waiting(Descriptor.LISTENER)
+        waiting = self._handoff.waiting() if self._residents else self._frontdesk.waiting()
         seen = self._crew.look(self._loop.now(), waiting=waiting)
         plan = sizing.crowd(self._size, seen, self._state)
         self._carry_out(plan)
@@ -221,12 +226,6 @@ class Manager:
     def _ask(self, pid: int, why: Asked) -> None:
         self._crew.ask(pid, why)
         process.send(pid, signal.SIGQUIT)
-
-    def _end_deaf(self) -> None:
-        """A worker without a request that was asked to leave and does not hear it would stay for ever."""
-        for each in self._crew.leaving:
-            if self._crew.is_idle(each) and process.blocks(each.pid, signal.SIGQUIT):
-                process.send(each.pid, signal.SIGKILL)
 
     def _replace_too_large(self) -> None:
         limit = self._order.max_memory
@@ -349,10 +348,12 @@ class Manager:
         if self._residents:
             self._residents.stop()
         self._lookout.rest()
+        self._frontdesk.rest()
         self._vacancy.see(vacant=False)
         self._climbing.climb(ladder)
 
     def _leave(self) -> None:
+        self._frontdesk.close()
         if self._scribe and (text := self._scribe.finish(self._scoreboard.untold)):
             self._relay.log(Level.WARNING, text)
         self._relay.finish()

@@ -65,7 +65,12 @@ class PoolState:
     slow: int
     max_active: int
     max_children_reached: int
-    workers: tuple[WorkerState, ...]
+    queue: int = 0  # connections that waited when somebody looked last
+    queue_limit: int = 0
+    max_queue: int = 0
+    connections: int = 0
+    memory_peak: int = 0
+    workers: tuple[WorkerState, ...] = ()
 
     @property
     def idle(self) -> int:
@@ -197,6 +202,10 @@ class Scoreboard:
         """How many requests the worker in a slot has taken."""
         return int(self._slots[index].requests)
 
+    def accepted(self) -> int:
+        """How many requests were taken."""
+        return int(self._header.accepted)
+
     def read(self) -> PoolState:
         """Everything, as it is now."""
         header = self._header
@@ -206,6 +215,11 @@ class Scoreboard:
             slow=int(header.slow),
             max_active=int(header.max_active),
             max_children_reached=int(header.max_children_reached),
+            queue=int(header.queue),
+            queue_limit=int(header.queue_limit),
+            max_queue=int(header.max_queue),
+            connections=int(header.connections),
+            memory_peak=int(header.memory_peak),
             workers=tuple(self._read_slots()),
         )
 

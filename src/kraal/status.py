@@ -69,6 +69,7 @@ _METRICS = (
         "counter",
         "The number of requests that exceeded your 'request_slowlog_timeout' value.",
     ),
+    ("memory peak", "memory_peak", "gauge", "The memory usage peak since FPM has started."),
 )
 
 Row = dict[str, str | int | float]
@@ -84,8 +85,8 @@ class Page:
     now: float  # seconds of the epoch
     clock_ns: int  # of the monotonic clock
     listen_queue: int = 0
-    max_listen_queue: int = 0
     listen_queue_length: int = 0
+    has_memory_peak: bool = False  # as the pages of PHP 8.4 and later have it
 
 
 def ping(text: str, *, method: str) -> bytes:
@@ -118,14 +119,14 @@ def _clf(epoch: float) -> str:
 
 def _pool_row(page: Page, when: Callable[[float], str | int]) -> Row:
     state = page.state
-    return {
+    row: Row = {
         "pool": page.pool,
         "process manager": page.policy,
         "start time": when(state.started_at),
         "start since": max(0, int(page.now) - state.started_at),
         "accepted conn": state.accepted,
         "listen queue": page.listen_queue,
-        "max listen queue": page.max_listen_queue,
+        "max listen queue": max(state.max_queue, page.listen_queue),
         "listen queue len": page.listen_queue_length,
         "idle processes": state.idle,
         "active processes": state.active,
@@ -134,6 +135,9 @@ def _pool_row(page: Page, when: Callable[[float], str | int]) -> Row:
         "max children reached": state.max_children_reached,
         "slow requests": state.slow,
     }
+    if page.has_memory_peak:
+        row["memory peak"] = state.memory_peak
+    return row
 
 
 def _duration_ns(worker: WorkerState, clock_ns: int) -> int:
@@ -188,7 +192,8 @@ def _text(page: Page, full: bool) -> str:
 
 def _html(page: Page, full: bool) -> str:
     rows = "".join(
-        f"<tr><th>{n}</th><td>{escape(_shown(v))}</td></tr>\n" for n, v in _pool_row(page, _clf).items()
+        f"<tr><th>{n}</th><td>{escape(_without_control(_shown(v)))}</td></tr>\n"
+        for n, v in _pool_row(page, _clf).items()
     )
     text = (
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" '
@@ -202,7 +207,11 @@ def _html(page: Page, full: bool) -> str:
     heads = "".join(f"<th>{name}</th>" for name in (workers[0] if workers else ()))
     text += f'<table border="1">\n<tr>{heads}</tr>\n'
     for row in workers:
-        text += "<tr>" + "".join(f"<td>{escape(_shown(value))}</td>" for value in row.values()) + "</tr>\n"
+        text += (
+            "<tr>"
+            + "".join(f"<td>{escape(_without_control(_shown(value)))}</td>" for value in row.values())
+            + "</tr>\n"
+        )
     return text + "</table></body></html>"
 
 
@@ -241,6 +250,8 @@ def _openmetrics(page: Page, full: bool) -> str:
         "# TYPE phpfpm_up gauge\nphpfpm_up 1\n"
     )
     for key, name, kind, meaning in _METRICS:
+        if key not in row:
+            continue
         comments = [f"# HELP phpfpm_{name} {meaning}\n", f"# TYPE phpfpm_{name} {kind}\n"]
         if key == "listen queue len":
             comments.reverse()  # so in php-fpm, and what compares pages line by line goes on working

@@ -50,7 +50,7 @@ class Successor:
             failed.callback(self._listeners.close)
             accessfiles.check(self._config.pools)
             self._listeners.inherit(self._task.estate.sockets)
-            self._listeners.open(self._config.pools)
+            self._listeners.open(self._config.listening)
             pid_file = self._config.global_.pid
             if pid_file and pid_file != self._task.estate.pid_file:
                 pidfile.write(pid_file, self._task.master)
@@ -80,7 +80,8 @@ class Successor:
         sleepers = {pool.name for pool in self._config.pools if may_sleep(pool)}
         old: dict[str, Tenant | Board] = {each.pool: each for each in estate.boards if each.pool in sleepers}
         old |= {each.pool: each for each in estate.tenants if each.serving}
-        opened_anew = {each.pool for each in self._listeners.sockets() if each.ours}
+        new = {each.pool for each in self._listeners.sockets() if each.ours}
+        opened_anew = {each.pages_of or each.name for each in self._config.listening if each.name in new}
         return {
             pool.name
             for pool in self._config.pools

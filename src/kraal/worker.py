@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
-from kraal import sizing, status
+from kraal import sizing
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
+from kraal.listenqueue import ListenQueue
+from kraal.localpages import LocalPages
 from kraal.logs.relay import Level, message
 from kraal.news import Kind, News
 from kraal.scoreboard import Scoreboard
@@ -29,6 +30,7 @@ class Place:
     order: Order
     php: Php
     scoreboard: Scoreboard
+    queue: ListenQueue
     slot: int
     log: int
     alarm: int
@@ -68,6 +70,7 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
     # Python's own settings; PHP's are the default actions.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    pages = LocalPages(place.order, place.scoreboard, place.queue.look, place.php.version)
     worker = place.php.worker(_settings(place), place.scoreboard.memory)
     news = place.news
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -81,7 +84,7 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
         outcome = worker.serve()
         match outcome:
             case Outcome.LOCAL_PAGE:
-                _answer_page(worker, place)
+                worker.answer(pages.answer(worker.page_request()))
             case Outcome.SCRIPT_ENDED if news:
                 news.tell(Kind.ENDED, worker.script_end())
                 if not _boot(worker, news):
@@ -159,19 +162,3 @@ def _real_names(directories: Iterable[str]) -> str:
 def _chance() -> int:
     # Not by `random`, whose state would be the same in all workers, and which is slow to import.
     return int.from_bytes(os.urandom(4))
-
-
-def _answer_page(worker: Worker, place: Place) -> None:
-    order = place.order
-    request = worker.page_request()
-    if request.path == order.ping_path:
-        worker.answer(status.ping(order.ping_response, method=request.method))
-        return
-    page = status.Page(
-        pool=order.pool,
-        policy=order.policy,
-        state=place.scoreboard.read(),
-        now=time.time(),
-        clock_ns=time.monotonic_ns(),
-    )
-    worker.answer(status.status(page, method=request.method, query=request.query))

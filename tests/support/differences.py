@@ -26,6 +26,7 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_control_characters_are_escaped": "php-fpm writes them as they are",
     "test_line_is_as_long_as_log_limit": "php-fpm cuts it at 1024 bytes, before 8.5",
     "test_request_is_not_run_when_its_client_has_left": "php-fpm runs it",
+    "test_queue_is_as_deep_as_connections_wait[php-fpm-unix]": "php-fpm says 0 of Unix sockets",
     "test_an_unknown_management_type_is_named_in_the_answer": "php-fpm closes the connection",
     "test_an_unknown_role_is_refused": "php-fpm closes the connection",
     "test_a_second_request_at_the_same_time_is_refused": "php-fpm runs the first with the params so far",

@@ -25,7 +25,7 @@ from kraal.config.values import ValueProblem, understand
 from kraal.errors import Place
 
 HERE = Place("www.conf", 1)
-FOUND_OUT = {"name", "at", "written", "env", "php_values", "access_suppress_path"}
+FOUND_OUT = {"name", "at", "written", "env", "php_values", "access_suppress_path", "pages_of"}
 FOUND_OUT |= {"account", "socket_uid", "socket_gid"}
 IMPURE = {"os", "socket", "signal", "time", "pwd", "grp", "glob", "subprocess"}
 

@@ -62,6 +62,6 @@ def test_answer_of_another_socket_or_an_error_counts_nothing() -> None:
 
     assert queue._queue_in(error, 4712) is None
     assert queue._queue_in(other, 4712) is None
-    assert queue._queue_in(other, 4711) == 1
+    assert queue._queue_in(other, 4711) == queue.Depth(1, 1)
     # Whatever an attribute says of its size, this ends.
     assert queue._queue_in(other.replace(b"\x0c\0\4\0", b"\0\0\5\0"), 4711) is None

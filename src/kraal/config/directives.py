@@ -174,7 +174,7 @@ POOL = (
     ),
     _own(_pool("pm.max_memory", Kind.SIZE, "Memory at which a worker is replaced; 0 is never.")),
     _pool("pm.status_path", Kind.TEXT, "URI of the status page."),
-    _later(_pool("pm.status_listen", Kind.TEXT, "Address that answers the status page alone.", "8.0")),
+    _pool("pm.status_listen", Kind.TEXT, "Address that answers status and ping pages only.", "8.0"),
     _pool("ping.path", Kind.TEXT, "URI that answers that the pool is alive."),
     _pool("ping.response", Kind.TEXT, "Answer to a ping."),
     _pool("access.log", Kind.PATH, "File of the access log."),

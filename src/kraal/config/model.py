@@ -7,7 +7,7 @@ them the form that code wants.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 from kraal.config.address import Address, is_tcp, parse_address
@@ -164,6 +164,8 @@ class Pool:
     account: Account | None = None
     socket_uid: int = -1
     socket_gid: int = -1
+    # Not a pool, but where its local pages are asked for; see Config.listening.
+    pages_of: str | None = None
 
     @property
     def address(self) -> Address:
@@ -267,6 +269,23 @@ class Config:
     pools: tuple[Pool, ...]
     file: str
     warnings: tuple[Notice, ...] = ()
+
+    @property
+    def listening(self) -> tuple[Pool, ...]:
+        """Everything that listens: pools, and what php-fpm makes a pool of for a `pm.status_listen`."""
+        return (*self.pools, *(pages for pool in self.pools if (pages := self.pages(pool))))
+
+    def pages(self, pool: Pool) -> Pool | None:
+        """Where the local pages of a pool are asked for, if that is not where its requests come in."""
+        if pool.pm_status_listen is None:
+            return None
+        name = f"{pool.name}_status"
+        while any(other.name == name for other in self.pools):
+            name += "_"
+        listen = pool.pm_status_listen
+        return replace(
+            pool, name=name, listen=listen, listen_backlog=-1, pm_status_listen=None, pages_of=pool.name
+        )
 
 
 def worker_environment(pool: Pool, environ: Mapping[str, str]) -> dict[str, str]:

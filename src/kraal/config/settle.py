@@ -135,8 +135,10 @@ def _with_full_paths(pool: Pool, draft: Draft, prefix: str | None) -> Pool:
         changes[name] = full_path(value, own, prefix) if value else value
     if pool.worker_script and pool.chroot is None:
         changes["worker_script"] = full_path(pool.worker_script, own, prefix)
-    if not is_tcp(pool.listen):
-        changes["listen"] = full_path(pool.listen, own, prefix)
+    for name in ("listen", "pm_status_listen"):
+        address = getattr(pool, name)
+        if address is not None and not is_tcp(address):
+            changes[name] = full_path(address, own, prefix)
     # Inside another root a path of ours would be a different one, so PHP's own paths are left alone.
     changes["chroot"] = full_root(pool.chroot, own, prefix) if pool.chroot else pool.chroot
     values = tuple(draft.php_values)

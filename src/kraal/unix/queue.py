@@ -1,10 +1,11 @@
-"""How many connections wait in a listening socket."""
+"""How many connections wait in a listening socket, and how many can; native/queue.c asks the same."""
 
 import os
 import select
 import socket
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 
 # linux/sock_diag.h, linux/unix_diag.h, linux/netlink.h, linux/tcp.h
 _NETLINK_SOCK_DIAG = 4
@@ -13,21 +14,35 @@ _NLM_F_REQUEST = 1
 _SHOW_QUEUE = 0x10  # UDIAG_SHOW_RQLEN
 _QUEUE = 4  # UNIX_DIAG_RQLEN
 _ANY_COOKIE = 0xFFFFFFFF
-_TCP_INFO_UNACKED = 24  # offset of tcpi_unacked: of a listening socket, connections not accepted
+# Offset of tcpi_unacked: of a listening socket, connections not accepted; after it, how many there may be.
+_TCP_INFO_UNACKED = 24
 _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBHIIIII")
 _ANSWER = struct.Struct("=BBBBIII")
 _ATTRIBUTE = struct.Struct("=HH")
-_NUMBER = struct.Struct("=I")
+_NUMBERS = struct.Struct("=II")
 _ANSWER_SIZE = 512
 
 
-def waiting(listener: int) -> int:
-    """How many.  Where the kernel does not tell, 1 means at least one."""
-    number = None
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Of a queue.  Limit 0: unknown."""
+
+    waiting: int
+    limit: int = 0
+
+
+def look(listener: int) -> Depth:
+    """Both.  Where the kernel does not tell, 1 means at least one."""
+    found = None
     with suppress(OSError, struct.error), socket.socket(fileno=os.dup(listener)) as copy:
-        number = _waiting_on_unix(listener) if copy.family == socket.AF_UNIX else _waiting_on_tcp(copy)
-    return int(_is_readable(listener)) if number is None else number
+        found = _look_at_unix(listener) if copy.family == socket.AF_UNIX else _look_at_tcp(copy)
+    return Depth(int(_is_readable(listener))) if found is None else found
+
+
+def waiting(listener: int) -> int:
+    """How many wait."""
+    return look(listener).waiting
 
 
 def _is_readable(fd: int) -> bool:
@@ -36,12 +51,12 @@ def _is_readable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _waiting_on_tcp(listener: socket.socket) -> int:
-    state = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + _NUMBER.size)
-    return int(_NUMBER.unpack_from(state, _TCP_INFO_UNACKED)[0])
+def _look_at_tcp(listener: socket.socket) -> Depth:
+    state = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + _NUMBERS.size)
+    return Depth(*_NUMBERS.unpack_from(state, _TCP_INFO_UNACKED))
 
 
-def _waiting_on_unix(fd: int) -> int | None:
+def _look_at_unix(fd: int) -> Depth | None:
     """Ask the kernel's socket diagnosis, which every user may, for one socket."""
     inode = os.fstat(fd).st_ino
     body = _REQUEST.pack(socket.AF_UNIX, 0, 0, _ANY_COOKIE, inode, _SHOW_QUEUE, _ANY_COOKIE, _ANY_COOKIE)
@@ -53,7 +68,7 @@ def _waiting_on_unix(fd: int) -> int | None:
     return _queue_in(answer, inode)
 
 
-def _queue_in(answer: bytes, inode: int) -> int | None:
+def _queue_in(answer: bytes, inode: int) -> Depth | None:
     length, kind, _flags, _sequence, _pid = _HEADER.unpack_from(answer)
     if kind != _SOCK_DIAG_BY_FAMILY or _ANSWER.unpack_from(answer, _HEADER.size)[4] != inode:
         return None
@@ -61,6 +76,6 @@ def _queue_in(answer: bytes, inode: int) -> int | None:
     while at < length:
         size, attribute = _ATTRIBUTE.unpack_from(answer, at)
         if attribute == _QUEUE:
-            return int(_NUMBER.unpack_from(answer, at + _ATTRIBUTE.size)[0])
+            return Depth(*_NUMBERS.unpack_from(answer, at + _ATTRIBUTE.size))
         at += max(_ATTRIBUTE.size, (size + 3) // 4 * 4)
     return None
