@@ -25,6 +25,7 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
        {pad} [-d foo[=bar]] [-y <file>] [-D] [-F [-O]]
        {prog} serve [<dir>] [--port <number>]     (serve a folder over HTTP; see {prog} serve --help)
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
+       {prog} status [--json], {prog} workers [--json]    (what they do; see {prog} status --help)
        {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
        {prog} trace [<pid>] [--pool <name>]       (what workers run now; see {prog} trace --help)
        {prog} profile [--pool <name>] [--seconds <number>]     (a flame graph; see {prog} profile --help)
@@ -80,6 +81,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.reference import main as directives
 
             return directives(arguments[1:])
+        case ["status" | "workers" as command]:
+            from kraal.glance import main as glance
+
+            return glance(command, arguments[1:])
         case ["reload"]:
             from kraal.reload import main as reload
 

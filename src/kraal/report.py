@@ -61,13 +61,14 @@ def read(fd: int) -> Report:
 
 def find(pid: int) -> int | None:
     """Open the reports of a master; None if the process is none.  Raises OSError if we may not look."""
-    for path in _descriptors(pid):
+    for path in descriptors(pid):
         with suppress(FileNotFoundError):
             if os.readlink(path).startswith(f"/memfd:{_NAME} "):
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return None
 
 
-def _descriptors(pid: int) -> Iterator[str]:
+def descriptors(pid: int) -> Iterator[str]:
+    """What the files that a process has open are found at.  Raises OSError if we may not look."""
     folder = f"/proc/{pid}/fd"
     return (f"{folder}/{name}" for name in sorted(os.listdir(folder), key=int))

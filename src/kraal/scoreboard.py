@@ -206,6 +206,11 @@ class Scoreboard:
         """How many requests were taken."""
         return int(self._header.accepted)
 
+    @property
+    def is_one(self) -> bool:
+        """Whether the memory is a scoreboard of this version."""
+        return self._count > 0 and (self._header.magic, self._header.slot_size) == (_MAGIC, SLOT)
+
     def read(self) -> PoolState:
         """Everything, as it is now."""
         header = self._header
