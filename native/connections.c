@@ -24,6 +24,7 @@ static struct fcgi_connection *table[CONNECTIONS_MAX];
 static size_t count;
 static size_t limit = CONNECTIONS_MAX;
 static size_t lingering;
+static uint64_t given;
 static struct fcgi_connection *spare;  /* a closed one, for the sake of its buffers */
 
 void connections_open(int epoll_fd)
@@ -183,6 +184,7 @@ static void let_go(struct fcgi_connection *connection)
 	close(connection->fd);
 	connection->fd = -1;
 	connection->state = FCGI_DEAD;
+	given++;
 }
 
 static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size)
@@ -206,6 +208,11 @@ bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io)
 	return true;
 }
 
+uint64_t connections_given(void)
+{
+	return given;
+}
+
 bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	if (!give(connection, io->input + io->input_start, io->input_end - io->input_start)) {
@@ -215,11 +222,11 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 	return true;
 }
 
-bool connections_give_idle(void)
+bool connections_give_idle(const struct fcgi_connection *but)
 {
 	for (size_t i = count; i-- > 0;) {
 		struct fcgi_connection *connection = table[i];
-		if (fcgi_is_silent(connection)) {
+		if (connection != but && fcgi_is_silent(connection)) {
 			if (!give(connection, NULL, 0)) {
 				return handoff_is_over();
 			}

@@ -12,7 +12,6 @@
 /* `epoll` is where connections that wait are watched, each with itself as the user data. */
 void connections_open(int epoll);
 
-
 size_t connections_count(void);
 
 /* How many peers still wait for an answer. */
@@ -35,8 +34,11 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io);
  * io.  Returns false if there is no room, or the request is too long; else it is dead, and to be settled. */
 bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io);
 
-/* Give away all that wait for a request.  Returns false if there is no room for some of them now. */
-bool connections_give_idle(void);
+/* Give away all that wait for a request, but for one.  Returns false if there is no room for some of them now. */
+bool connections_give_idle(const struct fcgi_connection *but);
+
+/* How many were given away so far: pointers from before the last one may be to nothing. */
+uint64_t connections_given(void);
 
 /* Keep a connection for what comes next, or close it if it is dead. */
 void connections_settle(struct fcgi_connection *connection);

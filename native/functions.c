@@ -7,6 +7,7 @@
 #include <php_output.h>
 
 #include "connections.h"
+#include "keeper.h"
 #include "sapi.h"
 #include "poolstatus.h"
 #include "resident.h"
@@ -16,6 +17,9 @@
  * comes back soon, and frameworks call this for every request: it keeps what it has. */
 static void leave_connections(struct sapi_request *request)
 {
+	if (!resident_is_up()) {
+		keeper_return();
+	}
 	if (!request->connection->keep) {
 		/* A web server that waits for the end of the stream need not wait for the script. */
 		shutdown(request->connection->fd, SHUT_WR);
@@ -23,7 +27,7 @@ static void leave_connections(struct sapi_request *request)
 		connections_give(request->connection, request->io);
 	}
 	if (!resident_is_up()) {
-		connections_give_idle();
+		connections_give_idle(request->connection);
 	}
 }
 

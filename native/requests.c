@@ -7,6 +7,7 @@
 #include "accesslog.h"
 #include "clock.h"
 #include "connections.h"
+#include "keeper.h"
 #include "log.h"
 #include "login.h"
 #include "passing.h"
@@ -31,6 +32,7 @@ void requests_open(const struct kraal_worker *settings, struct fcgi_io *buffers)
 {
 	worker = settings;
 	io = buffers;
+	keeper_open();
 }
 
 uint64_t requests_served(void)
@@ -101,7 +103,9 @@ static enum step run(struct fcgi_connection *connection)
 		page_connection = connection;
 		return STEP_PAGE;
 	}
+	keeper_leave(connection);
 	int result = worker->script ? resident_run(connection, io) : sapi_run(connection, io);
+	keeper_return();
 	if (result < 0) {
 		return STEP_FAILED;
 	}

@@ -224,9 +224,10 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool was_leaving = leaving(worker);
 	int count = wait_for_events(events, connections_lingering() ? 1000 : timeout_ms);
+	uint64_t given = connections_given();
 	read_marks(events, count);
-	/* When the limit is reached in the middle, what is left is drained. */
-	for (int i = 0; i < count && leaving(worker) == was_leaving; i++) {
+	/* When the limit is reached, what is left is drained; when connections were given away, it is told once more. */
+	for (int i = 0; i < count && leaving(worker) == was_leaving && connections_given() == given; i++) {
 		if (is_connection(events[i].data.ptr)) {
 			enum step step = serve_connection(events[i].data.ptr);
 			if (step != STEP_DONE) {
@@ -274,13 +275,13 @@ static enum step drain(const struct kraal_worker *worker)
 	}
 	/* The kernel may have woken this worker for a connection that it will not take. */
 	sharing_poke();
-	bool given = connections_give_idle();
+	bool given = connections_give_idle(NULL);
 	while ((connections_owed() || !given) && clock_seconds() < deadline) {
 		enum step step = wait_and_serve(worker, given ? 1000 : GIVE_AGAIN_MS);
 		if (step != STEP_DONE) {
 			return step;
 		}
-		given = connections_give_idle();
+		given = connections_give_idle(NULL);
 	}
 	return serve_last();
 }

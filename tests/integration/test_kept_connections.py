@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,38 @@ def test_body_can_be_read_after_the_answer(start_server: StartServer) -> None:
         assert kept.response().text == "answered"
         wait_until(written.exists, what="the script has read the body")
     assert written.read_bytes() == body
+
+
+# ---------------------------------------------------------------- long requests
+
+
+@pytest.mark.parametrize("number", [2, 9])
+def test_long_request_holds_up_no_other_kept_connection(start_kind: StartKind, number: int) -> None:
+    server = start_kind("kraal", pool={"pm.max_children": "2"})
+    uri = server.script("pid.php", PID)
+    first = Held(server, "first")
+    with ExitStack() as stack:
+        kept = [stack.enter_context(Connection(server.address, timeout=5)) for _ in range(number)]
+        # Only one worker is free, so it has all of them.
+        (busy,) = {ask_again(connection, server, uri) for connection in kept}
+        first.release()
+        held = Held(server, connection=kept[0])
+        for _ in range(3):
+            assert busy not in {ask_again(connection, server, uri) for connection in kept[1:]}
+        assert held.release().text == busy
+
+
+def test_kept_connections_are_given_away_and_programs_started_at_the_same_time(
+    start_kind: StartKind,
+) -> None:
+    server = start_kind("kraal", pool={"pm.max_children": "2"})
+    uri = server.script("start.php", "usleep(random_int(0, 12000)); echo exec('echo started');")
+    with ExitStack() as stack:
+        kept = [stack.enter_context(Connection(server.address, timeout=5)) for _ in range(8)]
+        for _ in range(20):
+            for connection in kept:
+                connection.send(packet(server.params(uri), keep=True))
+            assert {connection.response().text for connection in kept} == {"started"}
 
 
 # ---------------------------------------------------------------- workers that leave

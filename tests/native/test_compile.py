@@ -18,6 +18,7 @@ WITHOUT_PHP = {
     "fastcgi_decode.c",
     "fastcgi_encode.c",
     "fastcgi_write.c",
+    "keeper.c",
     "log.c",
     "params.c",
     "passing.c",
