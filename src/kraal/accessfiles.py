@@ -2,19 +2,15 @@
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
 from kraal.config.model import Pool
 from kraal.errors import Exit, StartError
-from kraal.unix.files import open_to_append, open_with_care
+from kraal.unix.files import duplicate_own, open_to_append, open_with_care
 
 _MODE = 0o600
-# Names of descriptors of our own.
-_OWN_DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|/proc/self/fd/(?P<b>\d+)")
-_STREAMS = {"in": 0, "out": 1, "err": 2}
 
 
 def open_file(path: str) -> int:
@@ -34,10 +30,9 @@ def check(pools: Iterable[Pool]) -> None:
 
 
 def _open(path: str) -> int:
-    own = _OWN_DESCRIPTOR.fullmatch(path)
-    if own:
-        # Opened once more, a file would be written from its beginning, and a socket not at all.
-        return _duplicate(own)
+    own = duplicate_own(path)
+    if own is not None:
+        return own
     try:
         fd = open_to_append(path, os.O_NOCTTY | os.O_NONBLOCK, _MODE)
     except OSError as error:
@@ -61,11 +56,4 @@ def _open_pipe(path: str) -> int:
         os.close(fd)
         raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
     os.set_blocking(fd, True)
-    return fd
-
-
-def _duplicate(own: re.Match[str]) -> int:
-    number = int(_STREAMS[own["name"]] if own["name"] else own["a"] or own["b"])
-    fd = os.dup(number)
-    os.set_inheritable(fd, False)
     return fd

@@ -30,6 +30,8 @@ def php_settings(options: Options) -> Php:
 def configuration(options: Options, settings: Php) -> Config:
     """Read the configuration that the command line names.  Raises ConfigErrors."""
     variables = Variables(os.environ, settings)
+    # A container ends with its first process, so that one cannot go to the background.
+    daemonize = False if os.getpid() == 1 else options.daemonize
     return load(
         config_file(options.config, options.prefix, variables),
         prefix=options.prefix,
@@ -39,5 +41,5 @@ def configuration(options: Options, settings: Php) -> Config:
         testing=options.tests > 0,
         variables=variables,
         pid=options.pid,
-        daemonize=options.daemonize,
+        daemonize=daemonize,
     )

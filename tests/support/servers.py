@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 
@@ -129,7 +129,7 @@ class FpmServer:
         root: Path | None = None,
         log_file: Path | None = None,
         awaited: str = READY,
-    ) -> "FpmServer":
+    ) -> Self:
         """Start with such a `configuration` and wait until it serves, and its log says what is awaited.
 
         It logs to standard error, or else as configured to a file, which has to be given then.

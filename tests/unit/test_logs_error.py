@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import stat
 import syslog
 from collections.abc import Iterator
@@ -323,3 +324,17 @@ def test_lines_that_were_lost_are_told_in_json(log: ErrorLog) -> None:
     log.limit(512, buffering=True, form=LogFormat.JSON)
 
     assert json.loads(log._explain("3 lines could not be written"))["level"] == "warning"
+
+
+def test_standard_error_may_be_a_socket() -> None:
+    """As that of a service or a container often is: it cannot be opened by its name."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        log = ErrorLog()
+        log.echo = False
+        log.open(f"/proc/self/fd/{theirs.fileno()}")
+        log.notice("said")
+        assert ours.recv(100).endswith(b"NOTICE: said\n")
+        log.reopen()
+        log.notice("again")
+        assert ours.recv(100).endswith(b"NOTICE: again\n")

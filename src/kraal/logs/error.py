@@ -9,7 +9,7 @@ from kraal.errors import StartError
 from kraal.logs.forms import JsonLines, LogForm, TextLines
 from kraal.logs.lines import Origin, Speaker, clean
 from kraal.logs.sinks import Descriptor, Syslog
-from kraal.unix.files import open_to_append
+from kraal.unix.files import duplicate_own, open_to_append
 
 __all__ = ["ErrorLog", "Origin", "Speaker", "clean"]
 
@@ -44,7 +44,8 @@ class ErrorLog:
     def open(self, path: str) -> None:
         """Append to a file from now on.  Raises StartError."""
         try:
-            fd = open_to_append(path)
+            own = duplicate_own(path)
+            fd = open_to_append(path) if own is None else own
         except OSError as error:
             reason = f"{error.strerror} ({error.errno})"
             raise StartError(f"failed to open error_log ({path}): {reason}") from error

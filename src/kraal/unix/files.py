@@ -2,16 +2,34 @@
 
 import errno
 import os
+import re
 import stat
 
 _MOST_LINKS = 40  # as the kernel's
 # Links of the kernel, which only it can follow.
 _KERNEL_S = ("/proc/", "/dev/fd/")
+# Names of descriptors of our own.
+_OWN_DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|/proc/self/fd/(?P<b>\d+)")
+_STREAMS = {"in": 0, "out": 1, "err": 2}
 
 
 def open_to_append(path: str, flags: int = 0, mode: int = 0o600) -> int:
     """Append to a file, which is made if there is none.  Raises OSError."""
     return open_with_care(path, flags | os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+
+
+def duplicate_own(path: str) -> int | None:
+    """A copy of a descriptor of our own, if the path names one.  Raises OSError.
+
+    Opened once more, a file would be written from its beginning, another user's pipe perhaps not, and a
+    socket not at all.
+    """
+    own = _OWN_DESCRIPTOR.fullmatch(path)
+    if not own:
+        return None
+    fd = os.dup(int(_STREAMS[own["name"]] if own["name"] else own["a"] or own["b"]))
+    os.set_inheritable(fd, False)
+    return fd
 
 
 def open_with_care(path: str, flags: int, mode: int = 0o600) -> int:
