@@ -97,6 +97,7 @@ class Order:
     access: Access | None = None
     script: str | None = None  # that stays loaded in residents
     residents: int = 0  # of max_children
+    rationed: bool = False  # all pools together have a limit, see ration.py
     resident_max_requests: int = 0
     match: tuple[str, ...] = ()  # further scripts whose requests are theirs
     watched: tuple[str, ...] = ()  # after whose changes they start anew

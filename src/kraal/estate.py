@@ -37,6 +37,10 @@ class Tenant:
     access_log: str | None = None
     fingerprint: str = ""
     patience: float | None = None  # seconds that it may drain; None: as long as it likes
+    # See budget.Claim.
+    serial: int = 0
+    wanted: int = 0
+    granted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,9 @@ from functools import partial
 from itertools import islice
 
 from kraal import accessfiles, sizing, slowlog, stopping
+from kraal.allotment import Allotment
 from kraal.boards import Boards
+from kraal.budget import Claim
 from kraal.config.model import Config, LogLevel, Pool
 from kraal.dormancy import Dormancy, may_sleep, rehearsed
 from kraal.errors import Exit, StartError
@@ -67,7 +69,8 @@ class Managers:
         self._hearing = Hearing(loop)
         self._table: dict[Pid, Manager] = {}
         self._failed_starts: dict[str, int] = {}
-        self.orphans = Orphans(loop)
+        self.allotment = Allotment(config, self._grant, log.warning)
+        self.orphans = Orphans(loop, self.allotment.count_orphans)
         self._served: Set[str] = frozenset()
         self.launched = False
         self.stopping = False
@@ -114,6 +117,8 @@ class Managers:
             )
             if superseded:
                 manager.happened(Event.SUPERSEDED)
+            claim = Claim(tenant.serial, tenant.wanted, tenant.granted, leaving=superseded)
+            self.allotment.take(manager.pid, claim)
             self._add(manager)
             taken.append(manager)
         return taken
@@ -150,6 +155,9 @@ class Managers:
                 access_log=each.access_log,
                 fingerprint=each.fingerprint,
                 patience=each.patience,
+                serial=self.allotment[each.pid].serial,
+                wanted=self.allotment[each.pid].wanted,
+                granted=self.allotment[each.pid].granted,
             )
             for each in self._table.values()
         )
@@ -237,6 +245,8 @@ class Managers:
             slowlog.write(self._pools.get(manager.pool), payload, self._log)
         elif kind == Kind.SPOKEN:
             self._hearing.heard(manager.pid)
+        elif kind == Kind.CLAIM:
+            self.allotment.hear(manager.pid, manager.pool, payload)
         elif kind == Kind.CRASHED:
             self._owner.crashed()
         elif kind == Kind.READY and manager.state is State.STARTING:
@@ -252,6 +262,10 @@ class Managers:
         elif kind == Kind.FAILED and manager.state is State.STARTING:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
+
+    def _grant(self, manager: Pid, payload: bytes) -> None:
+        if manager in self._table:
+            self._table[manager].channel.offer(Kind.GRANT, payload)
 
     def _hear_start(self, manager: Manager) -> None:
         """Log what PHP and its extensions have written while they started, as if a worker had."""
@@ -301,7 +315,7 @@ class Managers:
         self._hearing.heard(gone.pid)
         last, age = manager.state, self._loop.now() - manager.started
         manager.happened(Event.EXITED)
-        self.orphans.adopt(gone.pid)
+        self.allotment.bury(gone.pid, self.orphans.adopt(gone.pid))
         if gone.code != Exit.OK:
             self.boards.replace_of(gone.pid)
         if self.stopping or last is State.DRAINING:
@@ -348,6 +362,7 @@ class Managers:
         self._dormancy.end_all()
         for manager in self._table.values():
             manager.happened(Event.SUPERSEDED)
+            self.allotment.retire(manager.pid)
             manager.channel.offer(kind)
             self._loop.call_later(longest + _GRACE, partial(self._kill, manager))
 

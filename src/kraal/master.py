@@ -77,6 +77,7 @@ class Master:
             pidfile.write(self._config.global_.pid, os.getpid())
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._watch_signals()
+        self._managers.allotment.open()
         self._managers.start()
 
     def _on_launched(self) -> None:
@@ -132,6 +133,7 @@ class Master:
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._managers.resume()
         Retiring(self._loop, self._managers).begin(superseded, old.sockets)
+        self._managers.allotment.open()
         # Who is told that it is done finds nobody of the old ones who still accepts connections.
         done = Report(inheritance.number)
         self._managers.hear_out(lambda: report.write(self._reports, done), _PATIENCE)

@@ -58,6 +58,7 @@ def order_for(
         access=_access(pool),
         script=pool.worker_script or None,
         residents=pool.residents,
+        rationed=global_.process_max > 0,
         resident_max_requests=pool.worker_max_requests,
         match=pool.match,
         watched=pool.watched,

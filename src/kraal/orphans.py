@@ -3,7 +3,7 @@
 import os
 import resource
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -21,12 +21,18 @@ _SPARE = 32
 class Orphans:
     """The one owner of their descriptors."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, changed: Callable[[int], None] = lambda _living: None) -> None:
+        """`changed` is told how many are left when one has ended."""
         self._loop = loop
+        self._changed = changed
         self._open: set[int] = set()
 
-    def adopt(self, session: Pid) -> None:
-        """Look after those of a manager, if they are not too many: the kernel has told all to leave."""
+    def adopt(self, session: Pid) -> int:
+        """Look after those of a manager, if they are not too many: the kernel has told all to leave.
+
+        Returns how many they are.
+        """
+        before = len(self._open)
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         room = max(0, limit // _SHARE - len(self._open))
         # Without descriptors to spare we do without.
@@ -37,6 +43,7 @@ class Orphans:
                     os.close(orphan)
                     break
                 self.take((orphan,))
+        return len(self._open) - before
 
     def take(self, descriptors: Iterable[int]) -> None:
         """Look after these, which are descriptors."""
@@ -60,3 +67,4 @@ class Orphans:
         self._open.remove(orphan)
         self._loop.unwatch(orphan)
         os.close(orphan)
+        self._changed(len(self._open))

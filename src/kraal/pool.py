@@ -9,12 +9,10 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import suppress
 from functools import partial
 
-from setproctitle import setproctitle
-
 from kraal import diary, overtime, runtime, sizing, stopping, streams
+from kraal.arrival import arrive
 from kraal.birthplace import Birthplace
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
@@ -27,12 +25,13 @@ from kraal.logs.relay import Level, Relay, message
 from kraal.lookout import Lookout
 from kraal.news import News
 from kraal.obituary import describe
+from kraal.ration import Ration
 from kraal.residents import Hands as ResidentHands
 from kraal.residents import Residents
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
 from kraal.timekeeper import Hands, Timekeeper
-from kraal.unix import memory, priority, process
+from kraal.unix import memory, process
 from kraal.unix.channel import Channel, Kind
 from kraal.unix.handoff import Handoff
 from kraal.unix.loop import Loop, Timer
@@ -54,6 +53,7 @@ class Manager:
         self._loop = Loop()
         self._scoreboard = Scoreboard(memory.map_shared(Descriptor.SCOREBOARD))
         self._relay = Relay(channel, self._loop, least=order.log_level, buffering=order.log_buffering)
+        self._ration = Ration(partial(self._relay.tell, Kind.CLAIM), limited=order.rationed)
         self._scribe: Scribe | None = None
         if order.access:
             self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
@@ -159,7 +159,8 @@ class Manager:
         if self._respawn:
             return 0
         staying, leaving = len(self._crew.staying), len(self._crew.leaving)
-        return sizing.missing(self._wanted, staying, leaving, self._size.max_children)
+        missing = sizing.missing(self._wanted, staying, leaving, self._size.max_children)
+        return self._ration.share(staying + leaving, missing)
 
     def _fill_later(self, delay: float) -> None:
         if not self._respawn:
@@ -184,7 +185,7 @@ class Manager:
         self._vacancy.see(vacant=self._is_empty)
         seen = self._crew.look(self._loop.now())
         # What is about to be started is not to be decided again.
-        if not self._respawn and sizing.may_start(self._size, seen, self._state):
+        if not (self._respawn or self._ration.is_short) and sizing.may_start(self._size, seen, self._state):
             self._lookout.keep()
         else:
             self._lookout.rest()
@@ -197,14 +198,18 @@ class Manager:
             return
         self._crew.end_deaf()
         self._replace_too_large()
-        if self._respawn:
+        if self._respawn or (self._ration.is_short and self._waiting()):
             self._watch_over()
         else:
+            if self._ration.is_short and self._size.kind != sizing.STATIC:
+                self._wanted = len(self._crew.staying)  # who waited has gone
             self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
 
+    def _waiting(self) -> int:
+        return self._handoff.waiting() if self._residents else self._frontdesk.waiting()
+
     def _look(self) -> bool:
-        waiting = self._handoff.waiting() if self._residents else self._frontdesk.waiting()
-        seen = self._crew.look(self._loop.now(), waiting=waiting)
+        seen = self._crew.look(self._loop.now(), waiting=self._waiting())
         plan = sizing.crowd(self._size, seen, self._state)
         self._carry_out(plan)
         return plan.start > 0
@@ -267,7 +272,9 @@ class Manager:
             if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
             self._fill_later(sizing.respawn_delay(self._failed_starts))
-        elif not self._crew:
+            return
+        self._ration.share(len(self._crew.ordinary), 0)
+        if not self._crew:
             self._leave()
 
     def _bury(self, dead: Worker, gone: process.Exit) -> None:
@@ -297,7 +304,7 @@ class Manager:
 
     def _on_channel(self) -> None:
         try:
-            for kind, _payload, descriptors in self._channel.receive_all():
+            for kind, payload, descriptors in self._channel.receive_all():
                 if kind == Kind.FILE and self._scribe and descriptors:
                     self._scribe.use(descriptors[0])
                 if kind in (Kind.QUIT, Kind.TERMINATE):
@@ -308,6 +315,9 @@ class Manager:
                     self._drain()
                 elif kind == Kind.TERMINATE:
                     self._terminate()
+                elif kind == Kind.GRANT:
+                    self._ration.hear(payload)
+                    self._fill(Level.DEBUG)
                 elif kind == Kind.REST:
                     self._rest()
                 elif kind == Kind.SPEAK:
@@ -350,6 +360,7 @@ class Manager:
         self._lookout.rest()
         self._frontdesk.rest()
         self._vacancy.see(vacant=False)
+        self._ration.share(len(self._crew.ordinary), 0)
         self._climbing.climb(ladder)
 
     def _leave(self) -> None:
@@ -363,18 +374,7 @@ class Manager:
 def main() -> int:
     """The manager's whole life.  Returns the exit code."""
     channel = Channel(Descriptor.CHANNEL)
-    with os.fdopen(Descriptor.ORDER, "rb") as file:
-        order = Order.from_bytes(file.read())
-    for fd in set(Descriptor) - {Descriptor.ORDER, Descriptor.SAID}:
-        # Not all pools have all of them.
-        with suppress(OSError):
-            os.set_inheritable(fd, False)
-    setproctitle(f"kraal: pool {order.pool} (manager)")
-    # Now, because a root folder of the pool's own need not have it.
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    streams.speak_into_file(wanted=order.catch_output)
-    for nice in sys.argv[1:]:
-        priority.take(int(nice))
+    order, null = arrive(sys.argv[1:])
     try:
         php = runtime.start(order)
         manager = Manager(order, php, channel)

@@ -130,7 +130,7 @@ GLOBAL = (
     ),
     _global("emergency_restart_interval", Kind.TIME, "Time within which those crashes count."),
     _global("process_control_timeout", Kind.TIME, "Time for workers to obey a signal before a harder one."),
-    _later(_global("process.max", Kind.INTEGER, "Most workers of all pools together; 0 is no limit.", "5.4")),
+    _global("process.max", Kind.INTEGER, "Most workers of all pools together; 0 is no limit.", "5.4"),
     _global("process.priority", Kind.INTEGER, "Nice value of the master, -19 to 20."),
     _global("daemonize", Kind.BOOLEAN, "Go to the background."),
     _global("rlimit_files", Kind.INTEGER, "Limit of open files of the master."),

@@ -53,9 +53,9 @@ class Relay:
         """Send lines for the slow log."""
         self._outbox.send(Kind.SLOW, lines, lines=lines.count(b"\n"))
 
-    def tell(self, kind: Kind) -> None:
+    def tell(self, kind: Kind, payload: bytes = b"") -> None:
         """Send a message that has no text."""
-        self._outbox.send(kind)
+        self._outbox.send(kind, payload)
 
     def send(self, kind: Kind, text: str) -> None:
         """Send a message that has one."""

@@ -29,12 +29,14 @@ class Kind(IntEnum):
     SLOW = 6  # manager: lines for the pool's slow log
     LEAVING = 7  # manager: there is no worker and none is needed; whoever comes now is not its business
     CRASHED = 8  # manager: a worker ended by SIGSEGV or SIGBUS
+    CLAIM = 9  # manager: has or wants so many workers, see budget.py
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written
     DRAIN = 19  # master: others serve now: finish what runs, and leave
     FILE = 20  # master: the access log, opened; a descriptor comes along
     REST = 21  # master: leave, if there is no worker
+    GRANT = 22  # master: so many of those that were claimed
 
 
 @dataclass(frozen=True, slots=True)
