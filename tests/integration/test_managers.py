@@ -210,20 +210,20 @@ def test_kept_connections_are_spread_over_the_workers(start_server: StartServer)
     assert set(answered) == workers
 
 
-def test_kept_connections_of_other_workers_do_not_wait_for_a_slow_request(start_kind: StartKind) -> None:
-    """Those that belong to the worker with the slow request do: they are served when it has ended."""
+def test_kept_connections_do_not_wait_for_a_slow_request(start_kind: StartKind) -> None:
+    """Those that belong to the worker with the slow request go to others."""
     server = start_kind("kraal", pool={"pm.max_children": "4"})
-    wait_workers(server, 4)
+    workers = {str(pid) for pid in wait_workers(server, 4)}
     uri = server.script("pid.php", PID)
     with ExitStack() as stack:
         connections = kept(stack, server, 16)
         owners = {connection: ask_again(connection, server, uri) for connection in connections}
-        busy = connections[0]
+        busy, *others = connections
+        assert [owners[each] for each in others].count(owners[busy]) > 0
         held = Held(server, connection=busy)
-        free = [each for each in connections if owners[each] != owners[busy]]
-        assert len({owners[each] for each in free}) == 3
         for _ in range(20):
-            assert [ask_again(each, server, uri) for each in free] == [owners[each] for each in free]
+            answered = {ask_again(each, server, uri) for each in others}
+            assert answered <= workers - {owners[busy]}
         assert held.release().text == owners[busy]
         for each in connections:
-            assert ask_again(each, server, uri) == owners[each]
+            assert ask_again(each, server, uri) in workers
