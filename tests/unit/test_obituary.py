@@ -6,22 +6,10 @@ import pytest
 
 from kraal.obituary import Death, describe
 from kraal.scoreboard import Stage, WorkerState
+from tests.support.states import RUNNING
 
-STATE = WorkerState(
-    pid=12,
-    stage=Stage.RUNNING,
-    requests=7,
-    started_at=0,
-    accepted_ns=10_000_000_000,
-    finished_ns=0,
-    cpu_ns=0,
-    memory=0,
-    content_length=0,
-    method="GET",
-    user="",
-    uri="/a.php",
-    query="x=1",
-    script="/srv/a.php",
+STATE = replace(
+    RUNNING, pid=12, requests=7, accepted_ns=10_000_000_000, uri="/a.php", query="x=1", script="/srv/a.php"
 )
 CRASH = Death(
     pid=12,
