@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "connections.h"
@@ -79,6 +80,7 @@ static void look(unsigned int seen)
 static void *keep(void *unused)
 {
 	unsigned int seen = atomic_load(&requests), in_vain = 0;
+	prctl(PR_SET_NAME, "kraal: keeper");
 	for (;;) {
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 		look(seen);
