@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #include "connections.h"
@@ -80,7 +79,6 @@ static void look(unsigned int seen)
 static void *keep(void *unused)
 {
 	unsigned int seen = atomic_load(&requests), in_vain = 0;
-	prctl(PR_SET_NAME, "kraal: keeper");
 	for (;;) {
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 		look(seen);
@@ -110,6 +108,9 @@ static bool start(void)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	bool started = pthread_create(&thread, &attributes, keep, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (started) {
+		pthread_setname_np(thread, "kraal: keeper");
+	}
 	pthread_attr_destroy(&attributes);
 	return started;
 }
