@@ -58,19 +58,24 @@ static bool is_filled(const zval *array, const zval *other)
 	return Z_TYPE_P(other) == IS_ARRAY && Z_ARR_P(array) != Z_ARR_P(other) && zend_hash_num_elements(Z_ARRVAL_P(other));
 }
 
+static void register_param(const struct param *pair, zval *array, bool filtered)
+{
+	int kind = Z_ARR_P(array) == Z_ARR(PG(http_globals)[TRACK_VARS_ENV]) ? PARSE_ENV : PARSE_SERVER;
+	char *value = pair->value;
+	size_t size = value ? strlen(value) : 0;
+	if (value && (!filtered || sapi_module.input_filter(kind, pair->name, &value, size, &size))) {
+		php_register_variable_safe(pair->name, value, size, array);
+	}
+}
+
 static void register_params(zval *array, bool filtered)
 {
 	const struct params *params = &sapi_running()->connection->params;
-	int kind = Z_ARR_P(array) == Z_ARR(PG(http_globals)[TRACK_VARS_ENV]) ? PARSE_ENV : PARSE_SERVER;
 	/* Programs may see the order: as in php-fpm, the last one comes first. */
 	for (size_t i = params->count; i-- > 0;) {
-		const struct param *pair = &params->pairs[i];
-		char *value = pair->value;
-		size_t size = value ? strlen(value) : 0;
-		if (value && (!filtered || sapi_module.input_filter(kind, pair->name, &value, size, &size))) {
-			php_register_variable_safe(pair->name, value, size, array);
-		}
+		register_param(&params->pairs[i], array, filtered);
 	}
+	register_param(&params->front, array, filtered);
 }
 
 static void (*import_environment)(zval *array);

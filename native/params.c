@@ -38,7 +38,8 @@ void params_reset(struct params *params)
 	free_owned(params);
 	params->text_size = 0;
 	params->count = 0;
-	memset(params->names, 0, sizeof(params->names));
+	params->front = (struct param){0};
+	memset(params->newest, 0, sizeof(params->newest));
 }
 
 /* Make room for `needed` items of `item` bytes, doubling.  Returns -1 without memory. */
@@ -90,126 +91,101 @@ static size_t decode_length(const uint8_t *at, size_t left, uint32_t *length)
 	return 0;
 }
 
-static struct param *new_pair(struct params *params)
-{
-	if (reserve((void **)&params->pairs, &params->capacity, params->count + 1, sizeof(struct param), 64) < 0) {
-		return NULL;
-	}
-	return &params->pairs[params->count++];
-}
-
-/* Which bit stands for a name: names with different bits are different. */
-static unsigned bit_of(const char *name, size_t size)
+/* Which bucket a name is in.  Names of web servers begin alike: the middle and the end tell them apart. */
+static unsigned bucket_of(const char *name, size_t size)
 {
 	unsigned mix = (unsigned)size;
 	if (size) {
 		mix += (uint8_t)name[size / 2] * 5u + (uint8_t)name[size - 1] * 11u;
 	}
-	return mix & 255;
+	return mix % PARAMS_BUCKETS;
 }
 
-static bool has_bit(const struct params *params, unsigned bit)
+static bool is_called(const struct param *pair, const char *name, size_t size)
 {
-	return params->names[bit / 64] >> (bit % 64) & 1;
+	return pair->name_size == size && memcmp(pair->name, name, size) == 0;
 }
 
-static void set_bit(struct params *params, unsigned bit)
+static struct param *find_in(const struct params *params, unsigned bucket, const char *name, size_t size)
 {
-	params->names[bit / 64] |= UINT64_C(1) << (bit % 64);
-}
-
-/* If the newest pair repeats a name, give its value to the older one. */
-static void merge_newest(struct params *params)
-{
-	struct param *newest = &params->pairs[params->count - 1];
-	unsigned bit = bit_of(newest->name, newest->name_size);
-	if (!has_bit(params, bit)) {
-		set_bit(params, bit);
-		return;
-	}
-	for (size_t i = 0; i < params->count - 1; i++) {
-		struct param *pair = &params->pairs[i];
-		if (pair->name_size == newest->name_size && memcmp(pair->name, newest->name, pair->name_size) == 0) {
-			pair->value = newest->value;
-			pair->value_size = newest->value_size;
-			params->count--;
-			return;
+	for (size_t place = params->newest[bucket]; place; place = params->pairs[place - 1].older) {
+		struct param *pair = &params->pairs[place - 1];
+		if (is_called(pair, name, size)) {
+			return pair;
 		}
 	}
+	return NULL;
+}
+
+/* The pair called name, made if there is none.  Returns NULL without memory. */
+static struct param *pair_called(struct params *params, char *name, uint32_t size)
+{
+	unsigned bucket = bucket_of(name, size);
+	struct param *pair = find_in(params, bucket, name, size);
+	if (pair || params->count > PARAMS_COUNT_MAX ||
+	    reserve((void **)&params->pairs, &params->capacity, params->count + 1, sizeof(struct param), 64) < 0) {
+		return pair;
+	}
+	pair = &params->pairs[params->count++];
+	*pair = (struct param){.name = name, .name_size = size, .older = params->newest[bucket]};
+	params->newest[bucket] = (uint16_t)params->count;
+	return pair;
 }
 
 int params_decode(struct params *params)
 {
-	size_t at = 0;
-	while (at < params->text_size) {
-		char *text = params->text;
-		char *to = text + at;
+	char *text = params->text;
+	size_t at = 0, size = params->text_size;
+	while (at < size) {
+		char *name = text + at;
 		uint32_t name_size, value_size;
-		size_t used = decode_length((uint8_t *)text + at, params->text_size - at, &name_size);
+		size_t used = decode_length((uint8_t *)text + at, size - at, &name_size);
 		if (!used) {
 			return -1;
 		}
 		at += used;
-		used = decode_length((uint8_t *)text + at, params->text_size - at, &value_size);
+		used = decode_length((uint8_t *)text + at, size - at, &value_size);
 		if (!used) {
 			return -1;
 		}
 		at += used;
 		/* both are below 2^31, so the sum cannot wrap */
-		if ((size_t)name_size + value_size > params->text_size - at) {
+		if ((size_t)name_size + value_size > size - at) {
 			return -1;
 		}
-		struct param *pair = new_pair(params);
-		if (!pair) {
-			return -1;
-		}
-		memmove(to, text + at, name_size);
-		to[name_size] = '\0';
-		memmove(to + name_size + 1, text + at + name_size, value_size);
-		to[name_size + 1 + value_size] = '\0';
-		*pair = (struct param){.name = to, .value = to + name_size + 1, .name_size = name_size, .value_size = value_size};
+		memmove(name, text + at, name_size);
+		name[name_size] = '\0';
+		char *value = name + name_size + 1;
+		memmove(value, text + at + name_size, value_size);
+		value[value_size] = '\0';
 		at += (size_t)name_size + value_size;
-		merge_newest(params);
-		if (params->count > PARAMS_COUNT_MAX) {
+		struct param *pair = pair_called(params, name, name_size);
+		if (!pair || params->count > PARAMS_COUNT_MAX) {
 			return -1;
 		}
+		pair->value = value;
+		pair->value_size = value_size;
 	}
 	return 0;
 }
 
-int params_prepend(struct params *params, const char *name, const char *value)
+void params_set_front(struct params *params, const char *name, const char *value)
 {
-	if (!new_pair(params)) {
-		return -1;
-	}
-	memmove(params->pairs + 1, params->pairs, (params->count - 1) * sizeof(struct param));
-	params->pairs[0] = (struct param){
+	params->front = (struct param){
 	    .name = (char *)(uintptr_t)name,
 	    .value = (char *)(uintptr_t)value,
 	    .name_size = (uint32_t)strlen(name),
 	    .value_size = (uint32_t)strlen(value),
 	};
-	set_bit(params, bit_of(name, strlen(name)));
-	return 0;
 }
 
 struct param *params_find(const struct params *params, const char *name, size_t name_size)
 {
-	if (!has_bit(params, bit_of(name, name_size))) {
-		return NULL;
+	struct param *pair = find_in(params, bucket_of(name, name_size), name, name_size);
+	if (!pair && params->front.name && is_called(&params->front, name, name_size)) {
+		return (struct param *)(uintptr_t)&params->front;
 	}
-	/* Names often begin alike; their ends tell them apart, mostly without a call. */
-	char end = name_size ? name[name_size - 1] : '\0';
-	for (size_t i = params->count; i-- > 0;) {
-		struct param *pair = &params->pairs[i];
-		if (pair->name_size != name_size) {
-			continue;
-		}
-		if (!name_size || (pair->name[name_size - 1] == end && memcmp(pair->name, name, name_size) == 0)) {
-			return pair;
-		}
-	}
-	return NULL;
+	return pair;
 }
 
 char *params_get(const struct params *params, const char *name, size_t name_size)
@@ -251,13 +227,10 @@ char *params_set(struct params *params, const char *name, size_t name_size, cons
 	}
 	if (!pair) {
 		char *own_name = own(params, name, name_size);
-		pair = own_name ? new_pair(params) : NULL;
+		pair = own_name ? pair_called(params, own_name, (uint32_t)name_size) : NULL;
 		if (!pair) {
 			return NULL;
 		}
-		pair->name = own_name;
-		pair->name_size = (uint32_t)name_size;
-		set_bit(params, bit_of(name, name_size));
 	}
 	pair->value = copy;
 	pair->value_size = (uint32_t)value_size;

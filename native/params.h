@@ -14,16 +14,20 @@ struct param {
 	char *value;        /* NULL: taken away by params_set */
 	uint32_t name_size;
 	uint32_t value_size;
+	uint16_t older;     /* the next pair of its bucket, as in `newest` */
 };
+
+#define PARAMS_BUCKETS 128
 
 struct params {
 	char *text;
 	size_t text_size, text_capacity;
 	struct param *pairs;
 	size_t count, capacity;
+	struct param front; /* comes before all pairs; without a name there is none */
 	char **owned;       /* texts made by params_set */
 	size_t owned_count, owned_capacity;
-	uint64_t names[4];  /* one bit of 256 for each name: what has no bit here is no pair's name */
+	uint16_t newest[PARAMS_BUCKETS]; /* names that are mixed alike: the newest pair's place + 1; 0: there is none */
 };
 
 void params_init(struct params *params);
@@ -41,8 +45,8 @@ int params_append(struct params *params, const uint8_t *from, size_t size, size_
 /* Decode all that was appended.  Returns -1 if a length points beyond the end, or if there are too many. */
 int params_decode(struct params *params);
 
-/* Put a pair in front of all others.  The texts are constants.  Returns -1 without memory. */
-int params_prepend(struct params *params, const char *name, const char *value);
+/* Put one pair in front of all others, which go before it when names are equal.  The texts are constants. */
+void params_set_front(struct params *params, const char *name, const char *value);
 
 /* The pair called name, or NULL.  Of equal names in a request the last value counts, at the first one's place. */
 struct param *params_find(const struct params *params, const char *name, size_t name_size);

@@ -253,7 +253,7 @@ struct script sapi_take(struct fcgi_connection *connection, struct fcgi_io *io)
 	current = (struct sapi_request){.connection = connection, .io = io, .body_file = BODY_FILE_UNKNOWN};
 	fcgi_start_answer(connection, io);
 	SG(server_context) = &current;
-	params_prepend(&connection->params, "FCGI_ROLE", "RESPONDER");
+	params_set_front(&connection->params, "FCGI_ROLE", "RESPONDER");
 	return sapi_resolve(&connection->params);
 }
 
