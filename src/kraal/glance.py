@@ -7,33 +7,26 @@ its process can read them.  So it works whatever they all are busy with, and cha
 import json
 import mmap
 import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from kraal import report, tables
-from kraal.config.problems import ConfigErrors
-from kraal.errors import Error, Exit, StartError, UsageError
-from kraal.options import parse
+from kraal.errors import Exit, StartError
+from kraal.options import Options
 from kraal.scoreboard import PoolState, Scoreboard
+from kraal.subcommand import FLAGS, WHICH, Subcommand
 from kraal.whereabouts import master
+from kraal.words import Words
 
-USAGE = """\
-Usage: kraal status|workers [--json] [-y <file>] [-p <prefix>] [-g <file>|<number>]
+USAGE = f"""\
+Usage: kraal status|workers [--json] {WHICH}
 
 Show what the pools (status) or the workers (workers) of a running master do.  It takes the rights to look
 into the master: root, or its user.
 
   --json           For programs
-  -y, --fpm-config <file>
-                   The configuration whose `pid` says where the process id of the master is
-  -p, --prefix <dir>
-                   Folder that relative paths of the configuration start from
-  -g, --pid <file>|<number>
-                   Where the process id is, or the process id
-  -h, --help       Show this help
-"""
+{FLAGS}"""
 _PREFIX = "/memfd:kraal-"
 _POOLS = (
     "pool",
@@ -51,27 +44,22 @@ _WORKERS = ("pool", "pid", "state", "requests", "ms", "memory", "method", "url")
 
 def main(command: str, arguments: Sequence[str]) -> int:
     """Run one of the commands.  Returns its exit code."""
-    try:
-        options = parse([argument for argument in arguments if argument != "--json"])
-        if options.show:
-            print(USAGE, end="", flush=True)
-            return Exit.OK
-        states = look(master(options))
-    except UsageError as error:
-        print(f"{USAGE}\nkraal {command}: {error}", file=sys.stderr)
-        return error.exit
-    except ConfigErrors as error:
-        for problem in error.errors:
-            print(f"kraal {command}: {problem}", file=sys.stderr)
-        return error.exit
-    except Error as error:
-        print(f"kraal {command}: {error}", file=sys.stderr)
-        return error.exit
-    rows = tables.pools(states) if command == "status" else tables.workers(states, time.monotonic_ns())
-    if "--json" in arguments:
-        print(json.dumps(rows))
-    else:
-        print(tables.render(rows, _POOLS if command == "status" else _WORKERS), end="", flush=True)
+    return Subcommand(name=command, usage=USAGE, switches=("--json",)).run(arguments, _COMMANDS[command])
+
+
+def _status(words: Words, options: Options) -> int:
+    return _show(tables.pools(look(master(options))), _POOLS, words)
+
+
+def _workers(words: Words, options: Options) -> int:
+    return _show(tables.workers(look(master(options)), time.monotonic_ns()), _WORKERS, words)
+
+
+_COMMANDS = {"status": _status, "workers": _workers}
+
+
+def _show(rows: Sequence[tables.Row], columns: Sequence[str], words: Words) -> int:
+    print(json.dumps(rows) if words.has("--json") else tables.render(rows, columns).rstrip("\n"), flush=True)
     return Exit.OK
 
 

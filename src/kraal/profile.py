@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from kraal import __version__, flame, glimpse, onlooker, whereabouts
-from kraal.config.problems import ConfigErrors
-from kraal.errors import Error, Exit, StartError, UsageError
+from kraal.errors import Exit, StartError
 from kraal.flame import Samples
 from kraal.glimpse import Missing, Subject
 from kraal.onlooker import Board
-from kraal.options import parse
+from kraal.options import Options
 from kraal.scoreboard import Stage, WorkerState
+from kraal.subcommand import FLAGS, WHICH, Subcommand
 from kraal.unix.insight import Unreadable
 from kraal.words import Words
 
-USAGE = """\
+USAGE = f"""\
 Usage: kraal profile [--pool <name>] [--seconds <number>] [--rate <number>] [--output <name>]
-                     [-y <file>] [-p <prefix>] [-g <file>|<number>]
+                     {WHICH}
 
 Look again and again at what workers run, and write down where they were: <name>.html, a flame graph,
 <name>.folded for flamegraph.pl and its kin, and <name>.speedscope.json.  The workers are not stopped.
@@ -30,15 +30,9 @@ Look again and again at what workers run, and write down where they were: <name>
                    How long (default: 10); Ctrl-C ends it before, and writes what there is
   --rate <number>  Looks at each worker in a second (default: 100)
   --output <name>  Where to write, without the ending (default: kraal-profile)
-  -y, --fpm-config <file>
-                   The configuration whose `pid` says where the process id of the master is
-  -p, --prefix <dir>
-                   Folder that relative paths of the configuration start from
-  -g, --pid <file>|<number>
-                   Where the process id of the master is, or the process id
-  -h, --help       Show this help
-"""
+{FLAGS}"""
 _OPTIONS = ("--pool", "--seconds", "--rate", "--output")
+COMMAND = Subcommand(name="profile", usage=USAGE, values=_OPTIONS)
 _MOST_FRAMES = 500
 _MOST_SECONDS = 86_400
 _MOST_RATE = 1000
@@ -46,33 +40,18 @@ _MOST_RATE = 1000
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command.  Returns its exit code."""
-    try:
-        words = Words(arguments, values=_OPTIONS)
-        options = parse([*words.rest, *words.numbers])
-        if options.show:
-            print(USAGE, end="", flush=True)
-            return Exit.OK
-        seconds = words.amount("--seconds", 10.0, most=_MOST_SECONDS)
-        rate = words.amount("--rate", 100.0, most=_MOST_RATE)
-        pool = words.value("--pool")
-        boards = onlooker.boards_of(whereabouts.master(options), pool)
-        samples = Samples(f"pool {pool}" if pool else "all pools", rate)
-        _sample(Sampler(boards, samples), seconds)
-        _write(samples, words.value("--output") or "kraal-profile")
-    except UsageError as error:
-        print(f"{USAGE}\nkraal profile: {error}", file=sys.stderr)
-        return error.exit
-    except ConfigErrors as error:
-        return _tell([str(problem) for problem in error.errors], error.exit)
-    except (Error, Unreadable) as error:
-        return _tell([str(error)], Exit.SOFTWARE)
+    return COMMAND.run(arguments, _run)
+
+
+def _run(words: Words, options: Options) -> int:
+    seconds = words.amount("--seconds", 10.0, most=_MOST_SECONDS)
+    rate = words.amount("--rate", 100.0, most=_MOST_RATE)
+    pool = words.value("--pool")
+    boards = onlooker.boards_of(whereabouts.master(options), pool)
+    samples = Samples(f"pool {pool}" if pool else "all pools", rate)
+    _sample(Sampler(boards, samples), seconds)
+    _write(samples, words.value("--output") or "kraal-profile")
     return Exit.OK
-
-
-def _tell(lines: Sequence[str], code: int) -> int:
-    for line in lines:
-        print(f"kraal profile: {line}", file=sys.stderr)
-    return code
 
 
 class Sampler:

@@ -3,17 +3,17 @@
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Sequence
 
 from kraal import report, whereabouts
-from kraal.config.problems import ConfigErrors
-from kraal.errors import Error, Exit, StartError, UsageError
-from kraal.options import parse
+from kraal.errors import Exit, StartError
+from kraal.options import Options
+from kraal.subcommand import FLAGS, WHICH, Subcommand
+from kraal.words import Words
 
-USAGE = """\
-Usage: kraal reload [--changed] [-y <file>] [-p <prefix>] [-g <file>|<number>]
+USAGE = f"""\
+Usage: kraal reload [--changed] {WHICH}
 
 Read the configuration again, start its pools beside the running ones, and let the old ones finish what
 they run.  Returns when the new ones serve.  If something is wrong with them, the old ones go on as before,
@@ -21,14 +21,8 @@ and the exit code is not 0.
 
   --changed        Leave pools as they are whose settings, ini files and libraries have not changed;
                    otherwise every pool gets a fresh PHP with an empty OPcache
-  -y, --fpm-config <file>
-                   The configuration whose `pid` says where the process id of the master is
-  -p, --prefix <dir>
-                   Folder that relative paths of the configuration start from
-  -g, --pid <file>|<number>
-                   Where the process id is, or the process id
-  -h, --help       Show this help
-"""
+{FLAGS}"""
+COMMAND = Subcommand(name="reload", usage=USAGE, switches=("--changed",))
 _POLL = 0.01
 # Longer than a master waits for its successor.
 _PATIENCE = 330.0
@@ -36,27 +30,12 @@ _PATIENCE = 330.0
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command.  Returns its exit code."""
-    changed_only = "--changed" in arguments
-    try:
-        options = parse([argument for argument in arguments if argument != "--changed"])
-        if options.show:
-            print(USAGE, end="", flush=True)
-            return Exit.OK
-        failure = _reload(whereabouts.master(options), changed_only=changed_only)
-    except UsageError as error:
-        print(f"{USAGE}\nkraal reload: {error}", file=sys.stderr)
-        return error.exit
-    except ConfigErrors as error:
-        return _tell([str(problem) for problem in error.errors], error.exit)
-    except Error as error:
-        return _tell([str(error)], error.exit)
-    return _tell(failure.split("\n"), Exit.SOFTWARE) if failure else Exit.OK
+    return COMMAND.run(arguments, _run)
 
 
-def _tell(reasons: Sequence[str], code: int) -> int:
-    for reason in reasons:
-        print(f"kraal reload: {reason}", file=sys.stderr)
-    return code
+def _run(words: Words, options: Options) -> int:
+    failure = _reload(whereabouts.master(options), changed_only=words.has("--changed"))
+    return COMMAND.fail(failure.split("\n")) if failure else Exit.OK
 
 
 def _reload(pid: int, *, changed_only: bool) -> str | None:

@@ -1,67 +1,44 @@
 """The command `kraal trace`: what workers run at this moment."""
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
 
 from kraal import glimpse, onlooker, whereabouts
-from kraal.config.problems import ConfigErrors
-from kraal.errors import Error, Exit, StartError, UsageError
+from kraal.errors import Exit, StartError
 from kraal.glimpse import Glimpse, Missing
 from kraal.logs.lines import clean
 from kraal.logs.slow import position
 from kraal.onlooker import Board
-from kraal.options import parse
+from kraal.options import Options
 from kraal.scoreboard import Stage, WorkerState
 from kraal.stack import Frame, Kind
-from kraal.unix.insight import Unreadable
+from kraal.subcommand import FLAGS, WHICH, Subcommand
 from kraal.words import Words
 
-USAGE = """\
-Usage: kraal trace [<pid>] [--pool <name>] [-y <file>] [-p <prefix>] [-g <file>|<number>]
+USAGE = f"""\
+Usage: kraal trace [<pid>] [--pool <name>] {WHICH}
 
 Show the PHP stack of a worker, or of all workers, as it is now.  The workers are not stopped.
 
   <pid>            The worker; or a pool manager, for all its workers
   --pool <name>    The workers of this pool alone
-  -y, --fpm-config <file>
-                   The configuration whose `pid` says where the process id of the master is
-  -p, --prefix <dir>
-                   Folder that relative paths of the configuration start from
-  -g, --pid <file>|<number>
-                   Where the process id of the master is, or the process id
-  -h, --help       Show this help
-"""
+{FLAGS}"""
+COMMAND = Subcommand(name="trace", usage=USAGE, values=("--pool",), takes_number=True)
 _MOST_FRAMES = 1000
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command.  Returns its exit code."""
-    try:
-        words = Words(arguments, values=("--pool",))
-        options = parse(words.rest)
-        if options.show:
-            print(USAGE, end="", flush=True)
-            return Exit.OK
-        pid = words.number()
-        if pid is None:
-            boards = onlooker.boards_of(whereabouts.master(options), words.value("--pool"))
-            return _show([(board, state) for board, state in onlooker.all_workers(boards)])
+    return COMMAND.run(arguments, _run)
+
+
+def _run(words: Words, options: Options) -> int:
+    pid = words.number()
+    if pid is not None:
         return _show(_workers(pid))
-    except UsageError as error:
-        print(f"{USAGE}\nkraal trace: {error}", file=sys.stderr)
-        return error.exit
-    except ConfigErrors as error:
-        return _tell([str(problem) for problem in error.errors], error.exit)
-    except (Error, Unreadable) as error:
-        return _tell([str(error)], Exit.SOFTWARE)
-
-
-def _tell(reasons: Sequence[str], code: int) -> int:
-    for reason in reasons:
-        print(f"kraal trace: {reason}", file=sys.stderr)
-    return code
+    boards = onlooker.boards_of(whereabouts.master(options), words.value("--pool"))
+    return _show(list(onlooker.all_workers(boards)))
 
 
 def _workers(pid: int) -> list[tuple[Board, WorkerState]]:

@@ -8,10 +8,13 @@ from kraal.errors import UsageError
 class Words:
     """The arguments."""
 
-    def __init__(self, arguments: Sequence[str], *, values: Sequence[str] = ()) -> None:
-        """`values` are our options that take a value: `--pool www` or `--pool=www`.  Raises UsageError."""
+    def __init__(
+        self, arguments: Sequence[str], *, values: Sequence[str] = (), switches: Sequence[str] = ()
+    ) -> None:
+        """Take our options out: `values` (`--pool www`, `--pool=www`) and `switches`.  Raises UsageError."""
         self.rest: list[str] = []
         self._values: dict[str, str] = {}
+        self._switches: set[str] = set()
         self.numbers: list[str] = []  # that stand by themselves
         waiting = list(arguments)
         before = ""
@@ -22,6 +25,8 @@ class Words:
                 if not equals and not waiting:
                     raise UsageError(f"option {name} requires argument")
                 self._values[name] = value if equals else waiting.pop(0)
+            elif word in switches:
+                self._switches.add(word)
             elif word.isdigit() and not _takes_value(before):
                 self.numbers.append(word)
             else:
@@ -31,6 +36,10 @@ class Words:
     def value(self, name: str) -> str | None:
         """What was given to an option."""
         return self._values.get(name)
+
+    def has(self, switch: str) -> bool:
+        """Whether a switch was given."""
+        return switch in self._switches
 
     def number(self) -> int | None:
         """The one number that stands by itself.  Raises UsageError if there are more."""

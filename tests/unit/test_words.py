@@ -35,3 +35,11 @@ def test_option_without_its_value_and_a_second_number_are_refused() -> None:
         Words(["--pool"], values=OPTIONS)
     with pytest.raises(UsageError, match="unexpected argument: 2"):
         Words(["1", "2"], values=OPTIONS).number()
+
+
+def test_switches_are_taken_out_too() -> None:
+    words = Words(["--json", "-y", "a.conf"], switches=("--json", "--once"))
+
+    assert words.rest == ["-y", "a.conf"]
+    assert words.has("--json")
+    assert not words.has("--once")

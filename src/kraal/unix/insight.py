@@ -12,6 +12,8 @@ import socket
 from contextlib import suppress
 from typing import Protocol
 
+from kraal.errors import Error
+
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _DUMPABLE = 1
@@ -19,7 +21,7 @@ _PID_SIZE = 8
 _NO_MEMORY = {errno.EFAULT, errno.EIO}
 
 
-class Unreadable(Exception):
+class Unreadable(Error):
     """The process is gone, or we may not look."""
 
 
