@@ -61,6 +61,9 @@ static void add_process(zval *processes, const struct kraal_slot *slot, time_t n
 	add_assoc_string(&row, "script", slot->script[0] ? slot->script : "-");
 	add_assoc_double(&row, "last-request-cpu", idle && last > 0 ? 100.0 * (double)slot->cpu_ns / (double)last : 0.0);
 	add_assoc_long(&row, "last-request-memory", idle ? (zend_long)slot->memory : 0);
+	if (slot->requests && slot->waited_ns >= 0) {
+		add_assoc_long(&row, "request-queue-time", slot->waited_ns / 1000);
+	}
 	add_next_index_zval(processes, &row);
 }
 

@@ -39,7 +39,7 @@ _POOLS = (
     "deepest queue",
     "queue limit",
 )
-_WORKERS = ("pool", "pid", "state", "requests", "ms", "memory", "method", "url")
+_WORKERS = ("pool", "pid", "state", "requests", "ms", "queue ms", "memory", "method", "url")
 
 
 def main(command: str, arguments: Sequence[str]) -> int:

@@ -55,6 +55,11 @@ class WorkerState:
     script: str
     error: str = ""  # the last that PHP raised in this request
 
+    @property
+    def waited(self) -> int | None:
+        """Nanoseconds that the request waited before it came here; None: nobody knows."""
+        return self.waited_ns if self.requests and self.waited_ns >= 0 else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolState:

@@ -152,7 +152,7 @@ def _cpu_percent(worker: WorkerState) -> float:
 
 def _worker_row(worker: WorkerState, page: Page, when: Callable[[float], str | int]) -> Row:
     idle = worker.stage is Stage.IDLE
-    return {
+    row: Row = {
         "pid": worker.pid,
         "state": _STAGE_NAMES[worker.stage],
         "start time": when(worker.started_at),
@@ -167,6 +167,10 @@ def _worker_row(worker: WorkerState, page: Page, when: Callable[[float], str | i
         "last request cpu": round(_cpu_percent(worker), 2) if idle else 0.0,
         "last request memory": worker.memory if idle else 0,
     }
+    # Not php-fpm's: at the end, and only where the web server tells.
+    if worker.waited is not None:
+        row["request queue time"] = worker.waited // 1000
+    return row
 
 
 def _worker_rows(page: Page, when: Callable[[float], str | int]) -> list[Row]:
@@ -204,12 +208,14 @@ def _html(page: Page, full: bool) -> str:
     if not full:
         return text + "</body></html>"
     workers = _worker_rows(page, _clf)
-    heads = "".join(f"<th>{name}</th>" for name in (workers[0] if workers else ()))
+    no_names: list[str] = []
+    names = max((list(row) for row in workers), key=len, default=no_names)
+    heads = "".join(f"<th>{name}</th>" for name in names)
     text += f'<table border="1">\n<tr>{heads}</tr>\n'
     for row in workers:
         text += (
             "<tr>"
-            + "".join(f"<td>{escape(_without_control(_shown(value)))}</td>" for value in row.values())
+            + "".join(f"<td>{escape(_without_control(_shown(row.get(name, '-'))))}</td>" for name in names)
             + "</tr>\n"
         )
     return text + "</table></body></html>"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from kraal.scoreboard import PoolState, Stage, WorkerState
 
-Row = dict[str, str | int | float]
+Row = dict[str, str | int | float | None]
 
 _STAGES = {
     Stage.IDLE: "idle",
@@ -56,6 +56,7 @@ def _worker(pool: str, worker: WorkerState, clock_ns: int) -> Row:
         "state": _STAGES[worker.stage],
         "requests": worker.requests,
         "ms": round(max(0, end - worker.accepted_ns) / 1e6, 1) if worker.requests else 0.0,
+        "queue ms": None if worker.waited is None else round(worker.waited / 1e6, 1),
         "memory": worker.memory,
         "method": worker.method,
         "url": worker.uri + (f"?{worker.query}" if worker.query else ""),
@@ -68,7 +69,7 @@ def harmless(text: str) -> str:
 
 
 def render(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Columns under their names; numbers stand at the right."""
+    """Columns under their names; numbers stand at the right, and what is not known is a line."""
     lines = [list(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     right = [bool(rows) and not isinstance(rows[0][name], str) for name in columns]
@@ -82,6 +83,6 @@ def render(rows: Sequence[Row], columns: Sequence[str]) -> str:
     )
 
 
-def _cell(value: str | int | float) -> str:
-    text = harmless(str(value))
+def _cell(value: str | int | float | None) -> str:
+    text = "-" if value is None else harmless(str(value))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

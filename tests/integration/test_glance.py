@@ -25,6 +25,7 @@ def rows(server: FpmServer, which: str) -> list[dict[str, Any]]:
 
 def test_pools_and_workers_are_shown_while_all_are_busy(start_kind: StartKind) -> None:
     server = start_kind("kraal", more={"shop": {"pm.max_children": "2"}})
+    assert [row["queue ms"] for row in rows(server, "workers")] == [None] * 3
     held = Held(server, "held")
 
     shop, www = rows(server, "status")

@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import stat
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,23 @@ def test_pages_quote_what_requests_say(start_kind: StartKind, directory: Path, f
 
 
 # ------------------------------------------------------------ the queue
+
+
+def test_time_in_the_queue_is_shown_where_the_web_server_tells(
+    start_kind: StartKind, directory: Path
+) -> None:
+    server = start_kind("kraal", pool=beside(directory))
+    uri = server.script("see.php", "echo json_encode(fpm_get_status()['procs'][0]);")
+    field = "request queue time"
+    assert field not in json.loads(server.fetch("/status?json&full").body)["processes"][0]
+    server.fetch(uri)
+    assert field not in status(server)["processes"][0]
+    seen = json.loads(server.fetch(uri, extra={"REQUEST_START": f"{time.time() - 3:.3f}"}).body)
+    found = status(server)["processes"][0][field]
+    assert 2_000_000 <= found < 60_000_000
+    assert seen["request-queue-time"] == found
+    server.fetch(uri)
+    assert field not in status(server)["processes"][0]
 
 
 @pytest.fixture(params=[False, True], ids=["unix", "tcp"])

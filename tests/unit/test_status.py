@@ -164,6 +164,29 @@ def test_most_active_workers_are_never_fewer_than_those_active_now() -> None:
     assert json.loads(render(page, "json")[1])["max active processes"] == 1
 
 
+WAITED = replace(IDLE, waited_ns=1_500_000)
+
+
+def test_time_in_the_queue_stands_last_and_only_where_it_is_known() -> None:
+    fresh = replace(IDLE, requests=0, waited_ns=0)
+    page = replace(PAGE, state=replace(STATE, workers=(RUNNING, fresh, WAITED)))
+    *without, told = json.loads(render(page, "json&full")[1])["processes"]
+
+    assert all("request queue time" not in row for row in without)
+    assert list(told) == [*without[0], "request queue time"]
+    assert told["request queue time"] == 1500
+    assert render(page, "full")[1].count("request queue time:   1500\n") == 1
+    assert render(page, "xml&full")[1].count("<request-queue-time>1500</request-queue-time></process>") == 1
+
+
+def test_html_table_has_as_many_columns_in_each_row() -> None:
+    page = replace(PAGE, state=replace(STATE, workers=(RUNNING, WAITED)))
+    body = render(page, "html&full")[1].partition('border="1"')[2]
+
+    assert [line.count("<th>") + line.count("<td>") for line in body.splitlines()[1:4]] == [14, 14, 14]
+    assert body.count("<td>-</td></tr>") == 1
+
+
 class Tags(HTMLParser):
     """The names of the tags in a text."""
 

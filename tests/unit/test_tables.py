@@ -37,3 +37,8 @@ def test_table_without_rows_has_its_head() -> None:
 def test_time_of_a_request_that_runs_goes_on() -> None:
     (row,) = tables.workers({"www": POOL}, clock_ns=6_000_000)
     assert (row["state"], row["ms"], row["url"]) == ("running", 1.0, "/status")
+
+
+def test_what_is_not_known_is_a_line() -> None:
+    rows = tables.workers({"www": replace(POOL, workers=(RUNNING, replace(RUNNING, waited_ns=1_500_000)))}, 0)
+    assert tables.render(rows, ("pid", "queue ms")) == "pid  queue ms\n 77         -\n 77       1.5\n"
