@@ -26,6 +26,7 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
        {prog} serve [<dir>] [--port <number>]     (serve a folder over HTTP; see {prog} serve --help)
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
        {prog} status [--json], {prog} workers [--json]    (what they do; see {prog} status --help)
+       {prog} ping [--pool <name>] [--json]       (do the pools answer?  see {prog} ping --help)
        {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
        {prog} trace [<pid>] [--pool <name>]       (what workers run now; see {prog} trace --help)
        {prog} profile [--pool <name>] [--seconds <number>]     (a flame graph; see {prog} profile --help)
@@ -85,6 +86,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.glance import main as glance
 
             return glance(command, arguments[1:])
+        case ["ping"]:
+            from kraal.ping import main as ping
+
+            return ping(arguments[1:])
         case ["reload"]:
             from kraal.reload import main as reload
 

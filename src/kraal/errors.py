@@ -1,7 +1,7 @@
 """What can go wrong, one kind per reader.
 
-Raise where the fact is known, catch where something can be done.  Only `cli.main` turns an error
-into an exit code.
+Raise where the fact is known, catch where something can be done.  Only `cli.main`, and `subcommand` for
+what it calls, turn an error into an exit code.
 """
 
 from dataclasses import dataclass

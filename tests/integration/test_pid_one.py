@@ -139,3 +139,17 @@ def test_first_process_stays_in_the_foreground(start: Start) -> None:
     """Its container would end with it."""
     server = start(arguments=["-D"])
     assert server.fetch(server.script("on.php", "echo 'on';")).text == "on"
+
+
+def test_health_of_a_container_is_asked_from_inside(start: Start) -> None:
+    server = start(pool=POOL | {"ping.path": "/ping"}, more={"rare": {"pm": "ondemand"}})
+    inside = ("nsenter", "--target", str(server.pid), "--pid", "--mount")
+    kraal = executable("kraal")[len(UNSHARE) :]
+    argv = [*inside, *kraal, "ping", "-y", f"{server.directory}/fpm.conf", "--pid", "1"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [
+        ["www", "answers"],
+        ["rare", "asleep"],
+    ]

@@ -4,8 +4,10 @@ It reads the answer while it sends the body, so that an application that echoes 
 a client that sends it do not wait for each other.
 """
 
+import math
 import selectors
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -52,6 +54,7 @@ class Client:
 
     def __init__(self, address: Address, *, timeout: float = 30.0, keep_connection: bool = True) -> None:
         self.timeout = timeout
+        self.deadline = math.inf  # of the monotonic clock; `timeout` limits each wait, this one all of them
         self.keep_connection = keep_connection
         self.protocol = ClientConnection()
         self.socket = _connect(address, timeout)
@@ -143,7 +146,10 @@ class Client:
 
     def _exchange(self) -> None:
         """Wait for the socket, then read or send once."""
-        ready = self._selector.select(self.timeout)
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the application has not answered in time")
+        ready = self._selector.select(min(self.timeout, left))
         if not ready:
             raise TimeoutError(f"the application was silent for {self.timeout:g} seconds")
         [(_, mask)] = ready
