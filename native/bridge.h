@@ -113,8 +113,6 @@ struct kraal_slot {
 	uint64_t memory;       /* peak bytes of PHP's memory manager in the last request */
 	uint64_t content_length;
 	int64_t waited_ns;     /* of the request, before it came here, as the web server says; -1: it does not */
-	uint64_t waited_requests; /* of how many it does, */
-	uint64_t waited_sum_ns;   /* and their sum */
 	uint64_t error_request; /* the request (its number in `requests`) that `error` is of */
 	uint64_t overtime;     /* written by the manager: the request (its number in `requests`) that is to end */
 	uint32_t overtime_step; /* written before it: enum kraal_overtime */
@@ -142,6 +140,63 @@ void kraal_queue_note(void *scoreboard, uint32_t waiting, uint32_t limit);
 /* For the manager: have the worker that makes it so many active ones write to the alarm, once.  0: none.
  * Look at the slots afterwards: who became active before this has not rung. */
 void kraal_alarm_set(void *scoreboard, uint32_t active);
+
+/* ---------------------------------------------------------------- ledger
+ * Another memory file: what a pool has done since the master was started.  All generations of the pool write to the
+ * same one, those of another version, too: so members are only ever added, at the end, and never change their
+ * meaning.  All counters are atomic. */
+
+#define KRAAL_LEDGER_MAGIC 0x6b726c32
+#define KRAAL_LEDGER_SIZE 4096
+
+/* Where the buckets of a histogram end, in microseconds; one more is for what takes longer. */
+enum kraal_bound {
+	KRAAL_BOUND_0 = 1000,
+	KRAAL_BOUND_1 = 2500,
+	KRAAL_BOUND_2 = 5000,
+	KRAAL_BOUND_3 = 10000,
+	KRAAL_BOUND_4 = 25000,
+	KRAAL_BOUND_5 = 50000,
+	KRAAL_BOUND_6 = 100000,
+	KRAAL_BOUND_7 = 250000,
+	KRAAL_BOUND_8 = 500000,
+	KRAAL_BOUND_9 = 1000000,
+	KRAAL_BOUND_10 = 2500000,
+	KRAAL_BOUND_11 = 5000000,
+	KRAAL_BOUND_12 = 10000000,
+	KRAAL_BOUND_13 = 30000000,
+	KRAAL_BOUND_14 = 60000000
+};
+#define KRAAL_BUCKETS 16
+
+struct kraal_histogram {
+	uint64_t buckets[KRAAL_BUCKETS];
+	uint64_t sum_ns;
+};
+
+/* Why a worker has ended; see ending.py. */
+enum kraal_ending {
+	KRAAL_ENDING_STOPPED = 0,
+	KRAAL_ENDING_SPARE = 1,
+	KRAAL_ENDING_MAX_REQUESTS = 2,
+	KRAAL_ENDING_MAX_MEMORY = 3,
+	KRAAL_ENDING_TIMEOUT = 4,
+	KRAAL_ENDING_OUT_OF_MEMORY = 5,
+	KRAAL_ENDING_SIGNAL = 6,
+	KRAAL_ENDING_ERROR = 7
+};
+#define KRAAL_ENDINGS 16
+
+struct kraal_ledger {
+	uint64_t magic;
+	uint64_t answers[6];   /* by the first digit of the status; 0: what is none of HTTP */
+	struct kraal_histogram durations; /* of requests, until the worker was idle again */
+	struct kraal_histogram waits;     /* before they came here, as far as the web server says */
+	uint64_t endings[KRAAL_ENDINGS];  /* of workers; enum kraal_ending */
+};
+
+/* For the manager: a worker has ended. */
+void kraal_ledger_ending(void *ledger, enum kraal_ending why);
 
 /* ---------------------------------------------------------------- PHP */
 
@@ -269,6 +324,7 @@ struct kraal_worker {
 	int log_level;                /* the least enum kraal_level that is logged */
 	uint32_t log_limit;           /* longest line of the log, newline included; 0: no limit */
 	void *scoreboard;             /* start of the memory file */
+	void *ledger;                 /* start of the other one */
 	uint32_t slot;
 	uint32_t slot_count;
 	uint32_t allowed_count;

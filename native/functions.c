@@ -8,6 +8,7 @@
 
 #include "connections.h"
 #include "keeper.h"
+#include "ledger.h"
 #include "sapi.h"
 #include "poolstatus.h"
 #include "resident.h"
@@ -44,6 +45,7 @@ static PHP_FUNCTION(fastcgi_finish_request)
 	/* First, so that nobody has the answer and sees a script that still works on it. */
 	scoreboard_stage(KRAAL_STAGE_FINISHING);
 	fcgi_end(request->connection, request->io, 0);
+	ledger_answer();
 	leave_connections(request);
 	RETURN_TRUE;
 }

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "connections.h"
 #include "keeper.h"
+#include "ledger.h"
 #include "log.h"
 #include "login.h"
 #include "passing.h"
@@ -73,6 +74,8 @@ static void turn_away(struct fcgi_connection *connection)
 	fcgi_start_answer(connection, io);
 	fcgi_write(connection, io, FCGI_STDOUT, answer, sizeof(answer) - 1);
 	fcgi_end(connection, io, 0);
+	ledger_status(503);
+	ledger_answer();
 	fcgi_finish(connection, io);
 }
 
@@ -163,9 +166,11 @@ void kraal_answer(const char *response, size_t size)
 	page_connection = NULL;
 	response_put_powered_by(connection, io);
 	fcgi_write(connection, io, FCGI_STDOUT, response, size);
+	ledger_status(status_of(response));
 	accesslog_end(status_of(response), sapi_memory(), accesslog_find_header, response);
 	login_forget();
 	fcgi_end(connection, io, 0);
+	ledger_answer();
 	scoreboard_done(0);
 	fcgi_finish(connection, io);
 	/* Another request may stand in io already: the next kraal_serve begins with it. */

@@ -14,6 +14,7 @@
 #include "bootstate.h"
 #include "callstack.h"
 #include "functions.h"
+#include "ledger.h"
 #include "renewal.h"
 #include "sapi.h"
 #include "scoreboard.h"
@@ -235,6 +236,8 @@ static void refuse(struct fcgi_connection *connection)
 	accesslog_begin(connection, &script, NULL);
 	fcgi_write(connection, io, FCGI_STDOUT, answer, sizeof(answer) - 1);
 	fcgi_end(connection, io, 0);
+	ledger_status(500);
+	ledger_answer();
 	accesslog_end(500, 0, NULL, NULL);
 	scoreboard_done(0);
 }

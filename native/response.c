@@ -7,6 +7,7 @@
 #include <http_status_codes.h>
 #include <php_main.h>
 
+#include "ledger.h"
 #include "resident.h"
 #include "sapi.h"
 #include "settings.h"
@@ -118,6 +119,7 @@ int response_send_headers(sapi_headers_struct *headers)
 	}
 	int code = headers->http_response_code;
 	bool status_sent = put_status(headers, &code);
+	int shown = code;
 	zend_llist_position at;
 	for (sapi_header_struct *header = zend_llist_get_first_ex(&headers->headers, &at); header;
 	     header = zend_llist_get_next_ex(&headers->headers, &at)) {
@@ -126,11 +128,15 @@ int response_send_headers(sapi_headers_struct *headers)
 		if (!header->header_len || unwanted) {
 			continue;
 		}
-		status_sent = status_sent || status;
+		if (status && !status_sent) {
+			shown = atoi(header->header + strlen("Status:"));
+		}
 		put(header->header, header->header_len);
 		put("\r\n", 2);
+		status_sent = status_sent || status;
 	}
 	put("\r\n", 2);
+	ledger_status(shown);
 	return SAPI_HEADER_SENT_SUCCESSFULLY;
 }
 

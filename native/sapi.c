@@ -18,6 +18,7 @@
 #include "input.h"
 #include "inivalues.h"
 #include "lasterror.h"
+#include "ledger.h"
 #include "log.h"
 #include "module.h"
 #include "poolstatus.h"
@@ -108,8 +109,12 @@ static int activate(void)
 static int deactivate(void)
 {
 	struct sapi_request *request = sapi_running();
-	if (request && SG(sapi_started) && fcgi_end(request->connection, request->io, 0) < 0) {
-		php_handle_aborted_connection();
+	if (request && SG(sapi_started)) {
+		int sent = fcgi_end(request->connection, request->io, 0);
+		ledger_answer();
+		if (sent < 0) {
+			php_handle_aborted_connection();
+		}
 	}
 	return SUCCESS;
 }
@@ -300,6 +305,7 @@ void sapi_end_answer(void)
 {
 	close_body_file();
 	fcgi_end(current.connection, current.io, 0);
+	ledger_answer();
 }
 
 void sapi_forget(size_t memory)
@@ -314,6 +320,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	worker = settings;
 	log_open(settings);
 	scoreboard_open(settings->scoreboard, settings->slot, settings->alarm);
+	ledger_open(settings->ledger);
 	accesslog_open(settings);
 	lasterror_open();
 	poolstatus_open(settings);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "ledger.h"
 #include "waiting.h"
 
 /* A request that takes less has its whole time counted as processor time. */
@@ -156,10 +157,6 @@ void scoreboard_request(const struct params *params, const char *user)
 	slot->requests++;
 	slot->accepted_ns = clock_ns(CLOCK_MONOTONIC);
 	slot->waited_ns = waited;
-	if (waited >= 0) {
-		slot->waited_requests++;
-		slot->waited_sum_ns += (uint64_t)waited;
-	}
 	slot->content_length = length ? strtoull(length, NULL, 10) : 0;
 	copy(slot->method, sizeof(slot->method), PARAM_GET(params, "REQUEST_METHOD"));
 	copy(slot->uri, sizeof(slot->uri), PARAM_GET(params, "SCRIPT_NAME"));
@@ -167,6 +164,9 @@ void scoreboard_request(const struct params *params, const char *user)
 	copy(slot->script, sizeof(slot->script), PARAM_GET(params, "SCRIPT_FILENAME"));
 	copy(slot->user, sizeof(slot->user), user);
 	close_slot();
+	if (waited >= 0) {
+		ledger_wait(waited);
+	}
 	ring(active);
 }
 
@@ -205,6 +205,7 @@ void scoreboard_done(uint64_t memory)
 	slot->memory = memory;
 	slot->stage = KRAAL_STAGE_IDLE;
 	close_slot();
+	ledger_duration(now - slot->accepted_ns);
 	raise_to(&board->memory_peak, memory);
 	__atomic_sub_fetch(counter_of(board, slot), 1, __ATOMIC_RELAXED);
 }

@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import dataclass
+from mmap import mmap
 from typing import NoReturn
 
 from kraal import worker
@@ -41,6 +42,7 @@ class Birthplace:
         order: Order,
         php: Php,
         scoreboard: Scoreboard,
+        ledger: mmap,
         relay: Relay,
         loop: Loop,
         channel: Channel,
@@ -53,6 +55,7 @@ class Birthplace:
         self._order = order
         self._php = php
         self._scoreboard = scoreboard
+        self._ledger = ledger
         self._relay = relay
         self._loop = loop
         self._channel = channel
@@ -100,6 +103,7 @@ class Birthplace:
                 self._order,
                 self._php,
                 self._scoreboard,
+                self._ledger,
                 self._frontdesk.queue,
                 slot,
                 log,

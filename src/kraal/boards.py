@@ -8,6 +8,7 @@ from kraal import scoreboard
 from kraal.config.model import Pool
 from kraal.estate import Board
 from kraal.heartbeat import Pulse
+from kraal.ledgers import Ledgers
 from kraal.unix import memory
 
 
@@ -17,6 +18,7 @@ class Boards:
     def __init__(self, now: float) -> None:
         """`now` is when the pools begin to be served, in seconds of the epoch."""
         self._now = int(now)
+        self.ledgers = Ledgers()
         self._open: dict[str, Board] = {}
 
     def provide(self, pool: Pool, fingerprint: str, busy: Container[int]) -> int:

@@ -20,14 +20,15 @@ class Descriptor(IntEnum):
     SCOREBOARD = 5
     ORDER = 6
     SAID = 7  # a file for what PHP says while it starts
+    LEDGER = 8
     # What the workers of all generations of a pool share; see native/sharing.h and native/handoff.h.
-    POKE = 8
-    GIVE = 9
-    TAKE = 10
+    POKE = 9
+    GIVE = 10
+    TAKE = 11
     # Of pools with a worker script: the same for its requests.
-    RESIDENT_GIVE = 11
-    RESIDENT_TAKE = 12
-    PAGES = 13  # another listener, for the local pages; if there is one
+    RESIDENT_GIVE = 12
+    RESIDENT_TAKE = 13
+    PAGES = 14  # another listener, for the local pages; if there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from kraal import __version__
 from kraal._native import _bridge
 from kraal.errors import Exit, StartError
 from kraal.layout import Layout
+from kraal.ledger import Ending
 from kraal.localpages import PageRequest
 from kraal.logs.access import Access
 from kraal.scoreboard import note_layout
@@ -163,9 +164,13 @@ class Php:
         """The header that PHP puts in front of every response, if it is to."""
         return _string(self._library.kraal_php_powered_by()).encode()
 
-    def worker(self, settings: "WorkerSettings", scoreboard: mmap) -> "Worker":
+    def note_ending(self, ledger: mmap, why: Ending) -> None:
+        """Count a worker that has ended."""
+        self._library.kraal_ledger_ending(_ffi.from_buffer(ledger), int(why))
+
+    def worker(self, settings: "WorkerSettings", scoreboard: mmap, ledger: mmap) -> "Worker":
         """Become a worker.  Call it once, after fork."""
-        return Worker(self._library, settings, scoreboard)
+        return Worker(self._library, settings, scoreboard, ledger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +224,7 @@ _TEXTS = (
 class Worker:
     """The native serve loop of this process."""
 
-    def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap) -> None:
+    def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap, ledger: mmap) -> None:
         self._library = library
         everybody = settings.allowed_clients is None
         networks = [
@@ -227,13 +232,13 @@ class Worker:
         ]
         texts = {name: _text(getattr(settings, name)) for name in _TEXTS}
         allowed = _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks)
-        board = _ffi.from_buffer(scoreboard)
+        board, book = _ffi.from_buffer(scoreboard), _ffi.from_buffer(ledger)
         unfinished = _ffi.NULL
         if settings.unfinished is not None:
             unfinished = _ffi.from_buffer("uint8_t[]", settings.unfinished)
         access, *beneath = _access(settings)
         # C keeps pointers to all of these, so they live as long as the worker.
-        self._kept = (texts, allowed, board, unfinished, access, beneath)
+        self._kept = (texts, allowed, board, book, unfinished, access, beneath)
         self._worker = _ffi.new(
             "struct kraal_worker *",
             {
@@ -249,6 +254,7 @@ class Worker:
                 "log_level": settings.log_level,
                 "log_limit": settings.log_limit,
                 "scoreboard": board,
+                "ledger": book,
                 "slot": settings.slot,
                 "slot_count": settings.slot_count,
                 "allowed_count": len(networks),

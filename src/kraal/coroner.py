@@ -2,9 +2,13 @@
 
 import signal
 import time
+from collections.abc import Callable
 
+from kraal.boot import Order
 from kraal.crew import Asked, Worker
+from kraal.ending import reason
 from kraal.errors import Exit
+from kraal.ledger import Ending
 from kraal.obituary import Death
 from kraal.scoreboard import WorkerState
 from kraal.unix import cgroup, process
@@ -13,13 +17,20 @@ from kraal.unix import cgroup, process
 class Coroner:
     """Knows how many processes the kernel had killed for lack of memory before."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: Order, count: Callable[[Ending], None]) -> None:
+        """`count` notes why a worker has ended."""
+        self._order = order
+        self._count = count
         self._oom_kills = cgroup.oom_kills()
 
     def examine(
         self, gone: process.Exit, dead: Worker, end: str, age: float, state: WorkerState | None
     ) -> Death:
         """`end` says how it ended, `state` is what it left."""
+        out_of_memory = gone.signal == signal.SIGKILL and self._is_out_of_memory()
+        spent = self._is_spent(state, resident=dead.resident)
+        overdue = state is not None and state.overdue
+        self._count(reason(gone, dead.asked, spent=spent, overdue=overdue, out_of_memory=out_of_memory))
         return Death(
             pid=gone.pid,
             end=end,
@@ -28,8 +39,12 @@ class Coroner:
             state=state,
             now_ns=time.monotonic_ns(),
             memory=gone.memory,
-            out_of_memory=gone.signal == signal.SIGKILL and self._is_out_of_memory(),
+            out_of_memory=out_of_memory,
         )
+
+    def _is_spent(self, state: WorkerState | None, *, resident: bool) -> bool:
+        limit = self._order.resident_max_requests if resident else self._order.max_requests
+        return state is not None and 0 < limit <= state.requests
 
     def _is_out_of_memory(self) -> bool:
         before, self._oom_kills = self._oom_kills, cgroup.oom_kills()

@@ -54,12 +54,21 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The ledger of a pool; see `ledgers.Ledgers`."""
+
+    pool: str
+    fd: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All that a master owns."""
 
     sockets: tuple[Socket, ...] = ()
     tenants: tuple[Tenant, ...] = ()
     boards: tuple[Board, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
     pid_file: str | None = None
     daemonized: bool = False
     report: int = -1  # descriptor of the reports, see `report`
@@ -67,9 +76,10 @@ class Estate:
     orphans: tuple[int, ...] = ()  # descriptors of workers whose manager was killed
 
     def descriptors(self) -> tuple[int, ...]:
-        """Of sockets, channels and scoreboards, in a fixed order."""
+        """Of sockets, channels, scoreboards and ledgers, in a fixed order."""
         of_sockets = (fd for each in self.sockets for fd in (each.fd, *each.shared))
-        return (*of_sockets, *(each.fd for each in self.tenants), *(each.fd for each in self.boards))
+        of_files = (*(each.fd for each in self.boards), *(each.fd for each in self.ledgers))
+        return (*of_sockets, *(each.fd for each in self.tenants), *of_files)
 
     def numbered(self, number: Callable[[int], int]) -> "Estate":
         """The same with other numbers for these."""
@@ -81,6 +91,7 @@ class Estate:
             ),
             tenants=tuple(replace(each, fd=number(each.fd)) for each in self.tenants),
             boards=tuple(replace(each, fd=number(each.fd)) for each in self.boards),
+            ledgers=tuple(replace(each, fd=number(each.fd)) for each in self.ledgers),
         )
 
 
@@ -164,9 +175,10 @@ def _estate(plain: Any) -> Estate:
     sockets = tuple(_socket(each) for each in plain.get("sockets", ()))
     tenants = tuple(_build(Tenant, each) for each in plain.get("tenants", ()))
     boards = tuple(_build(Board, each) for each in plain.get("boards", ()))
+    ledgers = tuple(_build(Ledger, each) for each in plain.get("ledgers", ()))
     orphans = tuple(plain.get("orphans", ()))
-    tuples = {"sockets": sockets, "tenants": tenants, "boards": boards, "orphans": orphans}
-    return _build(Estate, {**plain, **tuples})
+    tuples = {"sockets": sockets, "tenants": tenants, "boards": boards, "ledgers": ledgers}
+    return _build(Estate, {**plain, **tuples, "orphans": orphans})
 
 
 def _socket(plain: Any) -> Socket:

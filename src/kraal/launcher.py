@@ -116,12 +116,13 @@ class Launcher:
             lent.callback(os.close, filled)
             said = memory.create_filled("kraal-said", b"")
             failed.callback(os.close, said)
+            ledger = self._boards.ledgers.provide(pool.name)
             listener, *shared = self._descriptors(pool.name)
             more = self.pages(pool)
             if more:
                 # Numbers are fixed, and not every pool has all that comes before.
                 more = (*[board] * (Descriptor.PAGES - Descriptor.POKE - len(shared)), *more)
-            descriptors = [theirs.fileno(), listener, board, filled, said, *shared, *more]
+            descriptors = [theirs.fileno(), listener, board, filled, said, ledger, *shared, *more]
             pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
             failed.pop_all()
         self._boards.use(pool.name, pid)

@@ -108,6 +108,7 @@ class Master:
             sockets=self._listeners.sockets(),
             tenants=self._managers.tenants(),
             boards=self._managers.boards.all(),
+            ledgers=self._managers.boards.ledgers.all(),
             pid_file=self._config.global_.pid,
             daemonized=self._config.global_.daemonize,
             report=self._reports,
@@ -127,6 +128,9 @@ class Master:
         stays = [each for each in old.tenants if each.serving and each.pool in inheritance.kept]
         leaves = [each for each in old.tenants if each not in stays]
         self._managers.boards.take([*new.boards, *kept_boards(old, inheritance.kept, leaves)])
+        self._managers.boards.ledgers.take(
+            [*old.ledgers, *new.ledgers], {each.name for each in self._config.pools}
+        )
         self._managers.take_over([*new.tenants, *stays])
         self._managers.orphans.take(old.orphans)
         superseded = self._managers.take_over(leaves, superseded=True)

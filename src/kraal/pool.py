@@ -57,7 +57,8 @@ class Manager:
         self._scribe: Scribe | None = None
         if order.access:
             self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
-        self._coroner = Coroner()
+        ledger = memory.map_shared(Descriptor.LEDGER)
+        self._coroner = Coroner(order, partial(php.note_ending, ledger))
         self._crew = Crew(self._scoreboard)
         means = Means(partial(php.note_queue, self._scoreboard.memory), php.powered_by, php.version)
         self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
@@ -90,7 +91,7 @@ class Manager:
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
         told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk)
         self._birthplace = Birthplace(
-            order, php, self._scoreboard, self._relay, self._loop, channel, self._timekeeper, *told
+            order, php, self._scoreboard, ledger, self._relay, self._loop, channel, self._timekeeper, *told
         )
 
     def run(self, null: int) -> None:

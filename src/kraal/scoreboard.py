@@ -18,6 +18,7 @@ HEADER: int = _ffi.sizeof("struct kraal_scoreboard")
 SLOT: int = _ffi.sizeof("struct kraal_slot")
 _MAGIC = 0x6B726C31
 _ORDINARY: int = _ffi.integer_const("KRAAL_ORDINARY")
+_KILL: int = _ffi.integer_const("KRAAL_OVERTIME_KILL")
 _AWAY: int = _ffi.integer_const("KRAAL_RESIDENT_AWAY")
 # A slot that is being written is read again; a worker that died while writing must not hold us up.
 _ATTEMPTS = 20
@@ -54,6 +55,7 @@ class WorkerState:
     query: str
     script: str
     error: str = ""  # the last that PHP raised in this request
+    overdue: bool = False  # the manager has had it end, as its request took too long
 
     @property
     def waited(self) -> int | None:
@@ -271,6 +273,7 @@ def _decode(slot: Any) -> WorkerState | None:
         content_length=slot.content_length,
         **{name: _text(getattr(slot, name)) for name in ("method", "user", "uri", "query", "script")},
         error=_text(slot.error) if slot.error_request == slot.requests else "",
+        overdue=slot.overtime == slot.requests and slot.overtime_step == _KILL,
     )
 
 

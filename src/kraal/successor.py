@@ -51,6 +51,8 @@ class Successor:
             accessfiles.check(self._config.pools)
             self._listeners.inherit(self._task.estate.sockets)
             self._listeners.open(self._config.listening)
+            pools = {pool.name for pool in self._config.pools}
+            self._managers.boards.ledgers.take(self._task.estate.ledgers, pools)
             pid_file = self._config.global_.pid
             if pid_file and pid_file != self._task.estate.pid_file:
                 pidfile.write(pid_file, self._task.master)
@@ -64,6 +66,7 @@ class Successor:
                 sockets=self._listeners.sockets(),
                 tenants=self._managers.tenants(),
                 boards=self._managers.boards.all(),
+                ledgers=self._managers.boards.ledgers.all(),
                 pid_file=pid_file,
             )
             try:

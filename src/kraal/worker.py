@@ -30,6 +30,7 @@ class Place:
     order: Order
     php: Php
     scoreboard: Scoreboard
+    ledger: mmap
     queue: ListenQueue
     slot: int
     log: int
@@ -71,7 +72,7 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     pages = LocalPages(place.order, place.scoreboard, place.queue.look, place.php.version)
-    worker = place.php.worker(_settings(place), place.scoreboard.memory)
+    worker = place.php.worker(_settings(place), place.scoreboard.memory, place.ledger)
     news = place.news
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if place.order.catch_output:

@@ -23,6 +23,7 @@ WITHOUT_PHP = {
     "params.c",
     "passing.c",
     "peer.c",
+    "ledger.c",
     "scoreboard.c",
     "sharing.c",
 }

@@ -20,6 +20,7 @@ PARTS = (
     "params",
     "parcel",
     "peer",
+    "ledger",
     "scoreboard",
     "waiting",
 )

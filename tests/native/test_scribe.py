@@ -16,7 +16,7 @@ from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
-PARTS = ("scribe", "parcel", "scoreboard", "params", "waiting")
+PARTS = ("scribe", "parcel", "ledger", "scoreboard", "params", "waiting")
 SOURCES = ["tests/native/scribe.c", *(f"native/{name}.c" for name in PARTS)]
 
 

@@ -77,4 +77,4 @@ def test_order_is_as_unchangeable_after_its_journey_as_before(order: Order) -> N
 
 
 def test_descriptors_stand_in_a_row_from_three() -> None:
-    assert list(Descriptor) == list(range(3, 14))
+    assert list(Descriptor) == list(range(3, 15))

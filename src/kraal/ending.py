@@ -1,0 +1,25 @@
+"""Why a worker has ended, in one word: for the figures.  What the log says of it is in `obituary`."""
+
+import signal
+
+from kraal.crew import Asked
+from kraal.errors import Exit
+from kraal.ledger import Ending
+from kraal.unix import process
+
+
+def reason(gone: process.Exit, asked: Asked, *, spent: bool, overdue: bool, out_of_memory: bool) -> Ending:
+    """`spent`: it had served all the requests that it may; `overdue`: its request was to be ended."""
+    if out_of_memory:
+        return Ending.OUT_OF_MEMORY
+    if overdue and gone.signal in (signal.SIGTERM, signal.SIGKILL):
+        return Ending.TIMEOUT
+    if gone.signal not in (None, signal.SIGQUIT):
+        return Ending.SIGNAL
+    if gone.signal is None and gone.code != Exit.OK:
+        return Ending.ERROR
+    if asked is Asked.SPARE:
+        return Ending.SPARE
+    if spent:
+        return Ending.MAX_REQUESTS
+    return Ending.MAX_MEMORY if asked is Asked.REPLACED else Ending.STOPPED
