@@ -1,5 +1,6 @@
-"""What residents tell their manager: a datagram each, with the teller's pid, a kind and perhaps a text.
+"""What residents, and who watches their files, tell the manager.
 
+A datagram each, with the teller's pid, a kind and perhaps a text.
 A worker is foreign: the manager believes only what a living resident could say.
 """
 
@@ -23,6 +24,7 @@ class Kind(IntEnum):
     FAILED = 2  # it has ended before; the text says why
     SPENT = 3  # it has served enough requests, and goes on until another one can take over
     ENDED = 4  # it has ended by itself, and is started again; the text says how
+    CHANGED = 5  # files that are watched have changed; the text says which
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class News:
                 item = Item.from_bytes(self._ours.recv(_MOST, socket.MSG_DONTWAIT))
                 if item:
                     yield item
+
+    @property
+    def told(self) -> int:
+        """The descriptor that is told."""
+        return self._theirs.fileno()
 
     def keep_in_child(self) -> None:
         """After fork: close what is not the worker's."""

@@ -13,6 +13,7 @@ from functools import partial
 
 from kraal import diary, overtime, runtime, sizing, stopping, streams
 from kraal.arrival import arrive
+from kraal.attendants import Attendants
 from kraal.birthplace import Birthplace
 from kraal.boot import Descriptor, Order
 from kraal.bridge import OVERTIME_SIGNAL, Php
@@ -53,10 +54,10 @@ class Manager:
         self._loop = Loop()
         self._scoreboard = Scoreboard(memory.map_shared(Descriptor.SCOREBOARD))
         self._relay = Relay(channel, self._loop, least=order.log_level, buffering=order.log_buffering)
+        self._attendants = Attendants(order.pool, self._loop)
         self._ration = Ration(partial(self._relay.tell, Kind.CLAIM), limited=order.rationed)
-        self._scribe: Scribe | None = None
-        if order.access:
-            self._scribe = Scribe(order.pool, self._loop, partial(php.write_lines, self._scoreboard.memory))
+        write = partial(php.write_lines, self._scoreboard.memory)
+        self._scribe = Scribe(self._attendants, self._loop, write) if order.access else None
         ledger = memory.map_shared(Descriptor.LEDGER)
         self._coroner = Coroner(order, partial(php.note_ending, ledger))
         self._crew = Crew(self._scoreboard)
@@ -133,7 +134,7 @@ class Manager:
             ready=self._serve,
             failed=self._give_up,
         )
-        return Residents(self._order, self._loop, self._news, hands)
+        return Residents(self._order, self._loop, self._news, self._attendants, hands)
 
     def _give_up(self, why: str) -> None:
         """Nobody is served yet, and nobody can be."""
@@ -265,8 +266,8 @@ class Manager:
             dead = self._crew.part(gone.pid)
             if dead:
                 self._bury(dead, gone)
-            elif self._scribe:
-                self._scribe.buried(gone.pid)
+            else:
+                self._attendants.buried(gone.pid)
             if dead and self._residents:
                 self._residents.part(dead.pid, str(gone))
         if not self._climbing.begun:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+_MORE = 1  # than are wanted, for whom there is room
+
 
 class Stage(Enum):
     """Where a resident is in its life."""
@@ -36,7 +38,8 @@ def plan(wanted: int, residents: Iterable[tuple[int, Stage]]) -> Plan:
     leave = tuple(due[: max(0, spare)])
     staying = len(booting) + len(up) + len(due) - len(leave)
     start = wanted - staying
+    leaving = len(leave) + len(by_stage[Stage.LEAVING])
     # First the other one, if there is room.
-    if start == 0 and len(due) > len(leave) and not booting and not (leave or by_stage[Stage.LEAVING]):
+    if start == 0 and len(due) > len(leave) and not booting and not leaving:
         start = 1
-    return Plan(max(0, start), leave)
+    return Plan(max(0, min(start, wanted + _MORE - staying - leaving)), leave)

@@ -4,10 +4,14 @@ They are workers like the others, and in the manager's table of workers; here is
 that may fail, news about it, and successors that are up before they leave.
 """
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from kraal import residency, sizing
+from kraal import residency, sizing, watcher
+from kraal.attendants import Attendants
 from kraal.boot import Order
 from kraal.logs.relay import Level
 from kraal.news import Item, Kind, News
@@ -34,10 +38,12 @@ class Hands:
 class Residents:
     """The one owner of their stages."""
 
-    def __init__(self, order: Order, loop: Loop, news: News, hands: Hands) -> None:
+    def __init__(self, order: Order, loop: Loop, news: News, attendants: Attendants, hands: Hands) -> None:
         self._order = order
         self._loop = loop
         self._news = news
+        self._attendants = attendants
+        self._watcher: Pid | None = None
         self._hands = hands
         self._stages: dict[Pid, Stage] = {}
         self._failures = 0  # in a row
@@ -50,19 +56,46 @@ class Residents:
         self._loop.watch(self._news.fileno(), self.hear)
         if self._order.max_memory:
             self._loop.call_later(_LOOK, self._look_at_memory)
+        if self._order.watched:
+            self._watch()
         self._carry_out()
 
     def stop(self) -> None:
         """Start no more."""
         self._stopping = True
+        if self._watcher is not None:
+            process.send(self._watcher, signal.SIGKILL)
 
-    def restart(self) -> None:
+    def _watch(self) -> None:
+        if self._stopping:
+            return
+        tell = partial(self._news.tell, Kind.CHANGED)
+        look = partial(watcher.watch, self._order.watched, tell, os.getpid())
+        try:
+            self._watcher = self._attendants.hire(
+                "watches files", (self._news.told,), look, self._watch_later
+            )
+        except OSError:
+            # Too many processes, or no memory: that may pass.
+            self._watch_later()
+
+    def _watch_later(self) -> None:
+        self._watcher = None
+        self._loop.call_later(_LOOK, self._watch)
+
+    def _restart(self, changed: str) -> None:
         """Have all of them start anew, at once."""
+        self._hands.log(Level.NOTICE, f"worker.watch: {changed} changed: starting the worker script again")
         for pid, stage in self._stages.items():
             if stage is not Stage.LEAVING:
                 self._leave(pid)
         self._failures = 0
-        self._carry_out()
+        self._wait_no_longer()
+
+    def _wait_no_longer(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+            self._waiting = None
 
     def hear(self) -> None:
         """Read the news."""
@@ -70,6 +103,8 @@ class Residents:
             pid = Pid(item.pid)
             if pid in self._stages:
                 self._learn(pid, item)
+            elif pid == self._watcher and item.kind is Kind.CHANGED and not self._stopping:
+                self._restart(item.text)
         self._carry_out()
 
     def _learn(self, pid: Pid, item: Item) -> None:
@@ -114,8 +149,7 @@ class Residents:
         self._failures += 1
         delay = sizing.respawn_delay(self._failures + 1)
         self._hands.log(Level.ERROR, f"{text} (next attempt in {delay:g} s)")
-        if self._waiting:
-            self._waiting.cancel()
+        self._wait_no_longer()
         self._waiting = self._loop.call_later(delay, self._go_on)
 
     def _go_on(self) -> None:

@@ -13,11 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from struct import Struct
-from typing import NoReturn
 
-from setproctitle import setproctitle
-
-from kraal.errors import Exit
+from kraal.attendants import Attendants
 from kraal.unix import parcels
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
@@ -28,18 +25,16 @@ _PIPE_SIZE = 1 << 20
 _LAST_LINES = 2.0
 # After one that died, or could not be started; lines wait in the pipe.
 _AGAIN = 0.1
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP, signal.SIGPIPE)
 _TOO_SLOW = "its reader or its disk does not keep up"
 _INT = Struct("i")
-_LAST_DESCRIPTOR = (1 << 31) - 1
 
 
 class Scribe:
     """The one owner of the pipe and of the process."""
 
-    def __init__(self, pool: str, loop: Loop, write: Callable[[int, int], None]) -> None:
+    def __init__(self, attendants: Attendants, loop: Loop, write: Callable[[int, int], None]) -> None:
         """`write` is the native loop that writes."""
-        self._pool = pool
+        self._attendants = attendants
         self._loop = loop
         self._write = write
         self._lines, self.pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -62,11 +57,10 @@ class Scribe:
         if self._pid is None:
             self._start()
 
-    def buried(self, pid: int) -> None:
-        """If this process was the scribe, another one goes on with what is left in the pipe."""
-        if pid == self._pid:
-            self._pid = None
-            self._loop.call_later(_AGAIN, self._start_again)
+    def _gone(self) -> None:
+        """Another one goes on with what is left in the pipe."""
+        self._pid = None
+        self._loop.call_later(_AGAIN, self._start_again)
 
     def _start_again(self) -> None:
         # The one before may have taken its file or not: the next one finds it for sure.
@@ -118,33 +112,12 @@ class Scribe:
         return int(_INT.unpack(fcntl.ioctl(self._lines, termios.FIONREAD, bytes(_INT.size)))[0])
 
     def _start(self) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+        # Not the pipe's other end above all, or there would be no end.
+        lines, files = self._lines, self._theirs.fileno()
         try:
-            pid = Pid(os.fork())
-            if pid == 0:
-                self._become(before)
-            self._pid = pid
+            self._pid = self._attendants.hire(
+                "access log", (lines, files), lambda: self._write(lines, files), self._gone
+            )
         except OSError:
             # Too many processes, or no memory: that may pass.
             self._loop.call_later(_AGAIN, self._start_again)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _become(self, mask: set[int | signal.Signals]) -> NoReturn:
-        """Runs in the child."""
-        try:
-            setproctitle(f"kraal: pool {self._pool} (access log)")
-            self._loop.close_in_child()
-            # It leaves when there is nothing left to write, and not sooner.
-            for number in _IGNORED:
-                signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            # The pipe's other end above all, or there would be no end; and whoever else waits for the end of
-            # something is not to wait for us.
-            first, second = sorted((self._lines, self._theirs.fileno()))
-            os.closerange(3, first)
-            os.closerange(first + 1, second)
-            os.closerange(second + 1, _LAST_DESCRIPTOR)
-            self._write(self._lines, self._theirs.fileno())
-        finally:
-            os._exit(Exit.OK)

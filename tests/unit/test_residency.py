@@ -36,6 +36,12 @@ def test_who_dies_is_replaced_before_those_that_are_due() -> None:
     assert plan(3, of(DUE, UP)) == Plan(start=1)
 
 
+def test_more_than_there_is_room_for_wait_until_others_have_left() -> None:
+    assert plan(3, of(LEAVING, LEAVING, LEAVING)) == Plan(start=1)
+    assert plan(3, of(LEAVING, LEAVING, BOOTING)) == Plan(start=1)
+    assert plan(1, of(LEAVING, LEAVING)) == Plan()
+
+
 def test_news_are_read_as_they_were_told() -> None:
     told = Item(42, Kind.FAILED, "the gate is broken")
     assert Item.from_bytes(told.to_bytes()) == told

@@ -183,7 +183,7 @@ def _check_residents(pool: Pool) -> Iterator[Finding]:
             yield Finding(f"{name} can't be negative", (name,))
     for name, paths in (("worker.match", pool.match), ("worker.watch", pool.watched)):
         for path in paths:
-            if not path.startswith(("/", "*")):
+            if not path.startswith("/" if name == "worker.watch" else ("/", "*")):
                 yield Finding(f"the {name} path '{path}' must start with a '/'", (name,))
     if not pool.residents or pool.pm_max_children < 1 or pool.worker_num < 0:
         return

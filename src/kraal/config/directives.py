@@ -256,13 +256,11 @@ POOL = (
             "Further scripts whose requests are for the residents: full paths, in which `*` is anything.",
         )
     ),
-    _later(
-        _own(
-            _pool(
-                "worker.watch",
-                Kind.TEXT,
-                "For development: files and directories after whose changes the residents start anew.",
-            )
+    _own(
+        _pool(
+            "worker.watch",
+            Kind.TEXT,
+            "For development: files and directories after whose changes the residents start anew.",
         )
     ),
 )
