@@ -49,9 +49,11 @@ class Boards:
                 # No descriptors or no memory for now: who starts the next manager tries again, from zero.
                 os.close(self._open.pop(board.pool).fd)
 
-    def take(self, boards: Iterable[Board]) -> None:
-        """Own what the master before us owned."""
+    def take(self, boards: Iterable[Board], outdated: Iterable[Board] = ()) -> None:
+        """Own what the master before us owned, and let go of those that only leaving managers use."""
         self._open |= {each.pool: each for each in boards}
+        for each in outdated:
+            os.close(each.fd)
 
     def all(self) -> tuple[Board, ...]:
         """What there is to be passed on."""

@@ -27,6 +27,7 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
        {prog} status [--json], {prog} workers [--json]    (what they do; see {prog} status --help)
        {prog} ping [--pool <name>] [--json]       (do the pools answer?  see {prog} ping --help)
+       {prog} metrics                             (figures for Prometheus; see {prog} metrics --help)
        {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
        {prog} trace [<pid>] [--pool <name>]       (what workers run now; see {prog} trace --help)
        {prog} profile [--pool <name>] [--seconds <number>]     (a flame graph; see {prog} profile --help)
@@ -90,6 +91,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.ping import main as ping
 
             return ping(arguments[1:])
+        case ["metrics"]:
+            from kraal.metrics.command import main as metrics
+
+            return metrics(arguments[1:])
         case ["reload"]:
             from kraal.reload import main as reload
 

@@ -30,7 +30,7 @@ class Coroner:
         out_of_memory = gone.signal == signal.SIGKILL and self._is_out_of_memory()
         spent = self._is_spent(state, resident=dead.resident)
         overdue = state is not None and state.overdue
-        self._count(reason(gone, dead.asked, spent=spent, overdue=overdue, out_of_memory=out_of_memory))
+        self._count(reason(gone, dead, spent=spent, overdue=overdue, out_of_memory=out_of_memory))
         return Death(
             pid=gone.pid,
             end=end,

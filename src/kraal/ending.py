@@ -2,13 +2,13 @@
 
 import signal
 
-from kraal.crew import Asked
+from kraal.crew import Asked, Worker
 from kraal.errors import Exit
 from kraal.ledger import Ending
 from kraal.unix import process
 
 
-def reason(gone: process.Exit, asked: Asked, *, spent: bool, overdue: bool, out_of_memory: bool) -> Ending:
+def reason(gone: process.Exit, dead: Worker, *, spent: bool, overdue: bool, out_of_memory: bool) -> Ending:
     """`spent`: it had served all the requests that it may; `overdue`: its request was to be ended."""
     if out_of_memory:
         return Ending.OUT_OF_MEMORY
@@ -18,8 +18,10 @@ def reason(gone: process.Exit, asked: Asked, *, spent: bool, overdue: bool, out_
         return Ending.SIGNAL
     if gone.signal is None and gone.code != Exit.OK:
         return Ending.ERROR
-    if asked is Asked.SPARE:
+    if dead.asked is Asked.SPARE:
         return Ending.SPARE
     if spent:
         return Ending.MAX_REQUESTS
-    return Ending.MAX_MEMORY if asked is Asked.REPLACED else Ending.STOPPED
+    if dead.asked is Asked.REPLACED:
+        return Ending.REPLACED if dead.resident else Ending.MAX_MEMORY
+    return Ending.STOPPED

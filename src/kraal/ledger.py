@@ -27,6 +27,7 @@ class Ending(IntEnum):
     OUT_OF_MEMORY = 5  # the kernel killed it
     SIGNAL = 6
     ERROR = 7
+    REPLACED = 8  # a resident, whose script or memory had changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from kraal import ledger
 from kraal.estate import Ledger
 from kraal.unix import memory
 
+# Of the files' names; as long as that of scoreboards, so that there is one limit for the names of pools.
+PREFIX = "kraal+"
+
 
 class Ledgers:
     """The one owner of the memory files."""
@@ -17,7 +20,7 @@ class Ledgers:
     def provide(self, pool: str) -> int:
         """The descriptor of a pool's ledger.  Raises OSError."""
         if pool not in self._open:
-            fd = memory.create(f"kraal-ledger-{pool}", ledger.SIZE)
+            fd = memory.create(f"{PREFIX}{pool}", ledger.SIZE)
             os.pwrite(fd, ledger.fresh(), 0)
             self._open[pool] = fd
         return self._open[pool]

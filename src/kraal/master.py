@@ -127,7 +127,8 @@ class Master:
             pidfile.remove(old.pid_file)
         stays = [each for each in old.tenants if each.serving and each.pool in inheritance.kept]
         leaves = [each for each in old.tenants if each not in stays]
-        self._managers.boards.take([*new.boards, *kept_boards(old, inheritance.kept, leaves)])
+        kept = kept_boards(old, inheritance.kept, leaves)
+        self._managers.boards.take([*new.boards, *kept], outdated=set(old.boards) - set(kept))
         self._managers.boards.ledgers.take(
             [*old.ledgers, *new.ledgers], {each.name for each in self._config.pools}
         )
@@ -139,7 +140,7 @@ class Master:
         Retiring(self._loop, self._managers).begin(superseded, old.sockets)
         self._managers.allotment.open()
         # Who is told that it is done finds nobody of the old ones who still accepts connections.
-        done = Report(inheritance.number)
+        done = Report(inheritance.number, failed=report.read(self._reports).failed)
         self._managers.hear_out(lambda: report.write(self._reports, done), _PATIENCE)
         # Who ended meanwhile is told of once, and perhaps was.
         self._loop.call_later(0, self._reap)

@@ -213,8 +213,8 @@ class Reloading:
         for line in lines:
             self._log.write(LogLevel.ERROR, line)
         self._log.error("reload failed: everything goes on as before")
-        number = report.read(self._reports).number + 1
-        report.write(self._reports, Report(number, "\n".join(lines)))
+        last = report.read(self._reports)
+        report.write(self._reports, Report(last.number + 1, "\n".join(lines), failed=last.failed + 1))
         notify.ready(os.environ, "The last reload failed, see the log")
         if self._again is not None:
             again, self._again = self._again, None

@@ -22,6 +22,7 @@ class Report:
     number: int = 0
     failure: str | None = None
     going_on: int = 0  # the number of a reload that has begun and not ended, if any
+    failed: int = 0  # how many have failed
 
 
 def create() -> int:

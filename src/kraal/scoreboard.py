@@ -77,6 +77,8 @@ class PoolState:
     max_queue: int = 0
     connections: int = 0
     memory_peak: int = 0
+    log_lost: int = 0
+    slots: int = 0
     workers: tuple[WorkerState, ...] = ()
 
     @property
@@ -232,6 +234,8 @@ class Scoreboard:
             max_queue=int(header.max_queue),
             connections=int(header.connections),
             memory_peak=int(header.memory_peak),
+            log_lost=int(header.log_lost),
+            slots=self._count,
             workers=tuple(self._read_slots()),
         )
 

@@ -10,7 +10,7 @@ from kraal.scoreboard import PoolState, Stage, WorkerState
 
 Row = dict[str, str | int | float | None]
 
-_STAGES = {
+STAGES = {
     Stage.IDLE: "idle",
     Stage.READING_HEADERS: "reading",
     Stage.INFO: "beginning",
@@ -53,7 +53,7 @@ def _worker(pool: str, worker: WorkerState, clock_ns: int) -> Row:
     return {
         "pool": pool,
         "pid": worker.pid,
-        "state": _STAGES[worker.stage],
+        "state": STAGES[worker.stage],
         "requests": worker.requests,
         "ms": round(max(0, end - worker.accepted_ns) / 1e6, 1) if worker.requests else 0.0,
         "queue ms": None if worker.waited is None else round(worker.waited / 1e6, 1),

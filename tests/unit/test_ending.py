@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from kraal.crew import Asked
+from kraal.crew import Asked, Worker
 from kraal.ending import reason
 from kraal.ledger import Ending
 from kraal.unix.process import Exit, Pid
@@ -38,4 +38,13 @@ def by(number: signal.Signals) -> Exit:
 def test_the_strongest_reason_counts(
     gone: Exit, asked: Asked, spent: bool, overdue: bool, out_of_memory: bool, why: Ending
 ) -> None:
-    assert reason(gone, asked, spent=spent, overdue=overdue, out_of_memory=out_of_memory) is why
+    dead = Worker(gone.pid, 0, 0.0, asked=asked)
+
+    assert reason(gone, dead, spent=spent, overdue=overdue, out_of_memory=out_of_memory) is why
+
+
+def test_resident_is_replaced_for_more_than_its_memory() -> None:
+    dead = Worker(WELL.pid, 0, 0.0, resident=True, asked=Asked.REPLACED)
+
+    assert reason(WELL, dead, spent=False, overdue=False, out_of_memory=False) is Ending.REPLACED
+    assert reason(WELL, dead, spent=True, overdue=False, out_of_memory=False) is Ending.MAX_REQUESTS

@@ -58,6 +58,8 @@ PURE = {
     "kraal.logs.lines",
     "kraal.logs.output",
     "kraal.logs.slow",
+    "kraal.metrics.exposition",
+    "kraal.metrics.families",
     "kraal.options",
     "kraal.orders",
     "kraal.overtime",

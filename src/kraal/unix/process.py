@@ -208,12 +208,24 @@ def children(parent: int) -> set[int]:
     for name in os.listdir("/proc"):
         # A process may end while it is looked at.
         with suppress(OSError, ValueError, IndexError):
-            if name.isdigit():
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
-                if int(fields[1]) == parent:
-                    found.add(int(name))
+            if name.isdigit() and _parent(int(name)) == parent:
+                found.add(int(name))
     return found
+
+
+def grandchildren(parent: int) -> set[int]:
+    """The children of the processes that have this parent."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        with suppress(OSError, ValueError, IndexError):
+            if name.isdigit():
+                parents[int(name)] = _parent(int(name))
+    return {pid for pid, of in parents.items() if parents.get(of) == parent}
+
+
+def _parent(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def blocks(pid: int, number: int) -> bool:
@@ -231,6 +243,15 @@ def own_memory(pid: int) -> int:
         _size, resident, shared, *_rest = map(int, file.read().split())
         return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
     return 0
+
+
+def proportional_memory(pid: int) -> int | None:
+    """Bytes in memory, where what is shared counts in parts (PSS); None: we may not see that."""
+    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        for line in file:
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) << 10
+    return None
 
 
 def send(pid: int, number: int) -> None:
