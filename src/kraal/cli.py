@@ -26,6 +26,7 @@ Usage: {prog} [-n] [-e] [-h] [-i] [-m] [-v] [-t] [-p <prefix>] [-g <pid>] [-c <f
        {prog} serve [<dir>] [--port <number>]     (serve a folder over HTTP; see {prog} serve --help)
        {prog} directives [<name>] [--json]        (explain the directives of the configuration)
        {prog} status [--json], {prog} workers [--json]    (what they do; see {prog} status --help)
+       {prog} top [--once]                        (the same, live; see {prog} top --help)
        {prog} ping [--pool <name>] [--json]       (do the pools answer?  see {prog} ping --help)
        {prog} metrics                             (figures for Prometheus; see {prog} metrics --help)
        {prog} reload [--changed] [-y <file>] [--pid <file>]    (reload; see {prog} reload --help)
@@ -99,6 +100,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
             from kraal.reload import main as reload
 
             return reload(arguments[1:])
+        case ["top"]:
+            from kraal.top import main as top
+
+            return top(arguments[1:])
         case ["trace"]:
             from kraal.trace import main as trace
 

@@ -187,6 +187,6 @@ def _row(answer: Answer) -> tables.Row:
     return {
         "pool": answer.pool,
         "state": answer.state.value,
-        "ms": "" if answer.ms is None else f"{answer.ms:.1f}",
+        "ms": answer.ms,
         "checked": answer.checked,
     }

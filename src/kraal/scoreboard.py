@@ -56,6 +56,7 @@ class WorkerState:
     script: str
     error: str = ""  # the last that PHP raised in this request
     overdue: bool = False  # the manager has had it end, as its request took too long
+    resident: bool = False  # it keeps a worker script loaded
 
     @property
     def waited(self) -> int | None:
@@ -90,6 +91,11 @@ class PoolState:
     def active(self) -> int:
         """Workers that have one."""
         return len(self.workers) - self.idle
+
+    @property
+    def limit(self) -> int:
+        """How many workers there may be: residents have one slot more, see `Pool.slots`."""
+        return self.slots - any(worker.resident for worker in self.workers)
 
 
 def note_layout(memory: mmap, fill: Callable[[Any], None]) -> Layout:
@@ -278,6 +284,7 @@ def _decode(slot: Any) -> WorkerState | None:
         **{name: _text(getattr(slot, name)) for name in ("method", "user", "uri", "query", "script")},
         error=_text(slot.error) if slot.error_request == slot.requests else "",
         overdue=slot.overtime == slot.requests and slot.overtime_step == _KILL,
+        resident=slot.residence != _ORDINARY,
     )
 
 

@@ -56,7 +56,9 @@ def pair(name: bytes, value: bytes) -> bytes:
 
 
 def pairs(params: Mapping[str, str]) -> bytes:
-    return b"".join(pair(name.encode(), value.encode()) for name, value in params.items())
+    return b"".join(
+        pair(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in params.items()
+    )
 
 
 def stream(kind: int, pieces: Iterable[bytes], *, request: int = 1, padding: int = 0) -> bytes:

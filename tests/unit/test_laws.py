@@ -19,6 +19,7 @@ NATIVE = sorted((ROOT / "native").glob("*.[ch]"))
 IMPURE = {"os", "socket", "signal", "time", "subprocess", "selectors", "pathlib", "mmap", "fcntl", "random"}
 PURE = {
     "kraal.boot",
+    "kraal.cells",
     "kraal.config.access_format",
     "kraal.config.address",
     "kraal.config.checks",
@@ -63,7 +64,9 @@ PURE = {
     "kraal.options",
     "kraal.orders",
     "kraal.overtime",
+    "kraal.panel",
     "kraal.phpini",
+    "kraal.rates",
     "kraal.sizing",
     "kraal.slowness",
     "kraal.stack",

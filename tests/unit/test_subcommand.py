@@ -9,7 +9,7 @@ from kraal.subcommand import FLAGS, Subcommand
 COMMAND = Subcommand(name="try", usage="Usage: kraal try\n", values=("--pool",), switches=("--json",))
 
 
-@pytest.mark.parametrize("command", ["reload", "trace", "profile", "glance", "ping"])
+@pytest.mark.parametrize("command", ["reload", "trace", "profile", "glance", "ping", "top"])
 def test_every_help_explains_the_flags_that_say_which_master(command: str) -> None:
     module = __import__(f"kraal.{command}", fromlist=["USAGE"])
 

@@ -76,7 +76,7 @@ _FIGURES = (
         "kraal_workers_limit",
         Kind.GAUGE,
         "Most workers that there may be at a time.",
-        lambda pool: pool.state.slots,
+        lambda pool: pool.state.limit,
     ),
     _Figure(
         "kraal_workers_most_active",
