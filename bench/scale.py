@@ -69,7 +69,7 @@ def measure(host: Host, command: str) -> Figures:
             subprocess.run([command, "reload", "--pid", str(process.pid)], check=True)
             took = time.monotonic() - begin
             # The managers that were only to try PHP have left, and those of before the reload.
-            expected = 1 + (host.pools + host.workers if host.workers else 0)
+            expected = 1 + (2 * host.pools + host.workers if host.workers else 0)
             _wait(lambda: len(_family(process.pid)) == expected, "nobody else is left")
             pids = _family(process.pid)
             descriptors = len(os.listdir(f"/proc/{process.pid}/fd"))

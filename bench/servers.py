@@ -158,7 +158,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def leaves(root: int) -> tuple[int, ...]:
     """The descendants that have no children themselves: the workers, under php-fpm and kraal alike."""
     found = descendants(root)
-    return tuple(sorted(found.keys() - set(found.values())))
+    return tuple(sorted(pid for pid in found.keys() - set(found.values()) if not _is_nursery(pid)))
+
+
+def _is_nursery(pid: int) -> bool:
+    try:
+        return b"(nursery)" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def descendants(root: int) -> dict[int, int]:

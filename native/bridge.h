@@ -3,7 +3,7 @@
  * cffi reads this file when the package is built (see cdef.py), so struct layouts and constants have
  * this one source.  It names no PHP type and no Python type.
  *
- * Order of calls in a pool manager:  kraal_php_start  …fork…  kraal_serve*  kraal_php_stop.
+ * Order of calls in a pool manager:  kraal_php_start  …fork…  kraal_nurse  …fork…  kraal_serve*  kraal_php_stop.
  * kraal_serve returns for rare events only; the worker acts on the outcome and calls it again. */
 #ifndef KRAAL_BRIDGE_H
 #define KRAAL_BRIDGE_H
@@ -377,6 +377,23 @@ void kraal_page_get(struct kraal_page_request *page);
 
 /* Send head and body of the local page's response (CGI form) and end the request. */
 void kraal_answer(const char *response, size_t size);
+
+/* The nursery of a pool bears its workers, and changes nothing of what it shares with them.  With a struct kraal_birth
+ * come descriptors for standard output, standard error and a file for `unfinished`, or none. */
+struct kraal_birth {
+	uint32_t slot, resident;
+	uint64_t max_requests;
+};
+struct kraal_nursery {
+	int line;     /* SEQPACKET: a struct kraal_birth comes, an int32_t goes, process id or -errno */
+	int window;   /* where workers send their open memory, see unix/insight.py; or -1 */
+	int prepare;  /* Python has something to do in each worker before it starts */
+	struct kraal_worker *ordinary, *resident;
+};
+enum kraal_nursed { KRAAL_DISMISSED = 0, KRAAL_BORN = 1, KRAAL_SERVED = 2 };
+/* Returns when the manager wants no more, and in every worker: in one that has not started and has signals blocked, or
+ * with the outcome of its kraal_serve. */
+enum kraal_nursed kraal_nurse(const struct kraal_nursery *nursery, struct kraal_birth *birth, enum kraal_outcome *outcome);
 
 #pragma GCC visibility pop
 

@@ -11,12 +11,6 @@
 #include "fastcgi.h"
 #include "parcel.h"
 
-/* Ancillary data that holds one descriptor, aligned as the kernel wants it. */
-union one_descriptor {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int))];
-};
-
 static const struct kraal_worker *worker;
 static bool over;
 
@@ -29,15 +23,7 @@ static bool send_to(int pair, int fd, bool served, const void *bytes, size_t siz
 {
 	uint8_t mark = served;
 	struct iovec parts[] = {{&mark, sizeof(mark)}, {(void *)(uintptr_t)bytes, size}};
-	union one_descriptor control = {0};
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(pair, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+	return parcel_send(pair, parts, 2, fd);
 }
 
 bool handoff_give(int fd, bool served, const void *bytes, size_t size)

@@ -39,3 +39,15 @@ ssize_t parcel_receive(int socket, struct iovec *parts, size_t count, int *fd)
 	}
 	return size;
 }
+
+bool parcel_send(int socket, struct iovec *parts, size_t count, int fd)
+{
+	union one_descriptor control = {0};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = count, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof(int))};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}

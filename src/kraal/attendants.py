@@ -8,6 +8,7 @@ from typing import NoReturn
 from setproctitle import setproctitle
 
 from kraal.errors import Exit
+from kraal.unix import process
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 
@@ -36,8 +37,18 @@ class Attendants:
                 self._attend(what, keep, run, before)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._gone[pid] = gone
+        self.mind(pid, gone)
         return pid
+
+    def mind(self, pid: Pid, gone: Callable[[], None]) -> None:
+        """Call `gone` when this one, which was forked elsewhere, has ended."""
+        self._gone[pid] = gone
+
+    def dismiss(self, pid: Pid) -> None:
+        """End one at once, and call nobody."""
+        del self._gone[pid]
+        process.send(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def buried(self, pid: int) -> None:
         """This process, whoever it was, has ended."""

@@ -1,28 +1,26 @@
-"""Where workers are born: a fork of the manager with a slot, pipes and the signals of a worker."""
+"""Where workers are born: what each of them gets, and what all of them inherit."""
 
 import os
-import signal
 from dataclasses import dataclass
 from mmap import mmap
 from typing import NoReturn
 
-from kraal import worker
+from kraal import sizing, worker
+from kraal.attendants import Attendants
 from kraal.boot import Order
-from kraal.bridge import Php
+from kraal.bridge import Php, birth
 from kraal.errors import Exit
 from kraal.frontdesk import FrontDesk
 from kraal.logs.capture import Pipes
 from kraal.logs.relay import Relay
 from kraal.news import News
+from kraal.nursery import Nursery
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
 from kraal.timekeeper import Timekeeper
 from kraal.unix.channel import Channel
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
-
-# Signals that mean one thing to a manager and another to a worker.
-_HANDLED = {signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,7 @@ class Birthplace:
         scribe: Scribe | None,
         alarm: int,
         frontdesk: FrontDesk,
+        attendants: Attendants,
     ) -> None:
         self._order = order
         self._php = php
@@ -65,36 +64,41 @@ class Birthplace:
         self._alarm = alarm
         self._frontdesk = frontdesk
         self._manager = os.getpid()
+        self._nursery = Nursery(attendants, self._become_nursery)
 
-    def fork(self, *, resident: bool) -> Born | None:
+    def bear(self, *, resident: bool) -> Born | None:
         """A new worker; None if there is no slot for it.  Raises OSError."""
         slot = self._scoreboard.free_slot()
         if slot is None:
             return None
         self._scoreboard.prepare(slot, resident=resident)
+        self._nursery.open()
         pipes = Pipes.open(wanted=self._order.catch_output)
-        # A signal between fork and the child's own set-up would be lost: it waits.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
-            pid = Pid(os.fork())
-            if pid == 0:
-                self._become_worker(slot, pipes, before, resident=resident)
+            pid = self._nursery.bear(self._birth(slot, resident=resident), pipes.theirs)
         except OSError:
             pipes.close()
             raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        pipes.hand_over()
         self._scoreboard.occupy(slot, pid)
         return Born(pid, slot, pipes)
 
-    def _become_worker(
-        self, slot: int, pipes: Pipes, mask: set[int | signal.Signals], *, resident: bool
-    ) -> NoReturn:
+    def close(self) -> None:
+        """Bear no more."""
+        self._nursery.end()
+
+    def _birth(self, slot: int, *, resident: bool) -> bytes:
+        requests = self._order.resident_max_requests if resident else self._order.max_requests
+        # Not by `random`, which is slow to import.
+        chance = int.from_bytes(os.urandom(4))
+        most = sizing.spread(requests, self._order.max_requests_jitter, chance)
+        return birth(slot, most, resident=resident)
+
+    def _become_nursery(self, line: int) -> NoReturn:
         """Runs in the child."""
         try:
-            pipes.attach()
             log = self._relay.keep_in_child()
-            self._timekeeper.open_in_child()
+            window = self._timekeeper.keep_in_child()
             self._loop.close_in_child()
             self._frontdesk.close_in_child()
             self._channel.close()
@@ -105,14 +109,14 @@ class Birthplace:
                 self._scoreboard,
                 self._ledger,
                 self._frontdesk.queue,
-                slot,
+                line,
+                window,
                 log,
                 self._alarm,
                 self._manager,
-                pipes.unfinished,
                 self._scribe.keep_in_child() if self._scribe else -1,
-                self._news if resident else None,
+                self._news,
             )
         except BaseException:
             os._exit(Exit.SOFTWARE)
-        worker.serve_and_exit(place, mask)
+        worker.nurse_and_exit(place)

@@ -26,6 +26,8 @@ _ERROR_SIZE = 1024  # bytes of the sentence that says why PHP did not start
 
 # Makes a worker look at what it was told by `end_request`.
 OVERTIME_SIGNAL: int = _ffi.integer_const("KRAAL_OVERTIME_SIGNAL")
+_DISMISSED: int = _ffi.integer_const("KRAAL_DISMISSED")
+_SERVED: int = _ffi.integer_const("KRAAL_SERVED")
 
 
 class Outcome(IntEnum):
@@ -169,8 +171,24 @@ class Php:
         self._library.kraal_ledger_ending(_ffi.from_buffer(ledger), int(why))
 
     def worker(self, settings: "WorkerSettings", scoreboard: mmap, ledger: mmap) -> "Worker":
-        """Become a worker.  Call it once, after fork."""
+        """What is to be a worker."""
         return Worker(self._library, settings, scoreboard, ledger)
+
+    def nurse(
+        self, line: int, window: int, ordinary: "Worker", resident: "Worker | None", *, prepare: bool
+    ) -> "Newborn | None":
+        """Bear workers; see struct kraal_nursery.  Returns in each of them, and None when it is over."""
+        fields = {"line": line, "window": window, "prepare": prepare, "ordinary": ordinary.struct}
+        nursery = _ffi.new("struct kraal_nursery *", fields)
+        if resident:
+            nursery.resident = resident.struct
+        birth, outcome = _ffi.new("struct kraal_birth *"), _ffi.new("enum kraal_outcome *")
+        nursed = self._library.kraal_nurse(nursery, birth, outcome)
+        if nursed == _DISMISSED:
+            return None
+        served = nursed == _SERVED
+        worker = resident if resident and birth.resident else ordinary
+        return Newborn(worker, worker is resident, Outcome(outcome[0]) if served else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,15 +202,12 @@ class WorkerSettings:
     handoff_take: int
     alarm: int
     log: int
-    slot: int
     slot_count: int
     catch_output: bool
-    unfinished: mmap | None
     log_level: int
     log_limit: int
     # (hexadecimal IPv6 or mapped IPv4 address, prefix length); None: every peer
     allowed_clients: Sequence[tuple[str, int]] | None
-    max_requests: int
     terminate_timeout: int
     extensions: str
     php_values: str | None
@@ -221,8 +236,14 @@ _TEXTS = (
 )
 
 
+def birth(slot: int, max_requests: int, *, resident: bool) -> bytes:
+    """What a nursery is told of a worker that is wanted."""
+    fields = {"slot": slot, "resident": resident, "max_requests": max_requests}
+    return bytes(_ffi.buffer(_ffi.new("struct kraal_birth *", fields)))
+
+
 class Worker:
-    """The native serve loop of this process."""
+    """The native serve loop of a process."""
 
     def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap, ledger: mmap) -> None:
         self._library = library
@@ -233,13 +254,10 @@ class Worker:
         texts = {name: _text(getattr(settings, name)) for name in _TEXTS}
         allowed = _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks)
         board, book = _ffi.from_buffer(scoreboard), _ffi.from_buffer(ledger)
-        unfinished = _ffi.NULL
-        if settings.unfinished is not None:
-            unfinished = _ffi.from_buffer("uint8_t[]", settings.unfinished)
         access, *beneath = _access(settings)
         # C keeps pointers to all of these, so they live as long as the worker.
-        self._kept = (texts, allowed, board, book, unfinished, access, beneath)
-        self._worker = _ffi.new(
+        self._kept = (texts, allowed, board, book, access, beneath)
+        self.struct = _ffi.new(
             "struct kraal_worker *",
             {
                 "manager": settings.manager,
@@ -250,23 +268,23 @@ class Worker:
                 "alarm": settings.alarm,
                 "log": settings.log,
                 "catch_output": settings.catch_output,
-                "unfinished": unfinished,
                 "log_level": settings.log_level,
                 "log_limit": settings.log_limit,
                 "scoreboard": board,
                 "ledger": book,
-                "slot": settings.slot,
                 "slot_count": settings.slot_count,
                 "allowed_count": len(networks),
                 "allowed": allowed,
-                "max_requests": settings.max_requests,
                 "terminate_timeout": settings.terminate_timeout,
                 "access": access,
                 "handoff_other": settings.handoff_other,
                 **texts,
             },
         )
-        if library.kraal_worker_start(self._worker) < 0:
+
+    def start(self) -> None:
+        """Become this worker.  Raises OSError."""
+        if self._library.kraal_worker_start(self.struct) < 0:
             raise OSError(_ffi.errno, "the worker cannot watch its listener")
 
     def boot(self) -> bool:
@@ -279,7 +297,7 @@ class Worker:
 
     def serve(self) -> Outcome:
         """Serve until something happens that Python decides on."""
-        return Outcome(self._library.kraal_serve(self._worker))
+        return Outcome(self._library.kraal_serve(self.struct))
 
     def page_request(self) -> PageRequest:
         """What LOCAL_PAGE was about."""
@@ -290,6 +308,15 @@ class Worker:
     def answer(self, response: bytes) -> None:
         """Answer LOCAL_PAGE."""
         self._library.kraal_answer(response, len(response))
+
+
+@dataclass(frozen=True, slots=True)
+class Newborn:
+    """What a process has become that a nursery has borne."""
+
+    worker: Worker
+    resident: bool
+    outcome: Outcome | None  # of its first `serve`; None: it has not started
 
 
 def _access(settings: WorkerSettings) -> list[Any]:

@@ -49,7 +49,6 @@ class Manager:
         self._order = order
         self._size = order.size
         self._php = php
-        self._pid = os.getpid()
         self._channel = channel
         self._loop = Loop()
         self._scoreboard = Scoreboard(memory.map_shared(Descriptor.SCOREBOARD))
@@ -90,7 +89,7 @@ class Manager:
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
         patience = self._size.idle_timeout
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
-        told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk)
+        told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk, self._attendants)
         self._birthplace = Birthplace(
             order, php, self._scoreboard, ledger, self._relay, self._loop, channel, self._timekeeper, *told
         )
@@ -108,7 +107,7 @@ class Manager:
         self._frontdesk.open()
         gc.freeze()
         streams.let_go_of_terminal(null)
-        if self._order.max_memory and not process.own_memory(self._pid):
+        if self._order.max_memory and not process.own_memory(os.getpid()):
             text = "pm.max_memory has no effect: there is no /proc to read it from (chroot?)"
             self._relay.log(Level.WARNING, text)
         if self._residents:
@@ -252,7 +251,7 @@ class Manager:
     # ------------------------------------------------------------ workers
 
     def _spawn(self, level: Level, *, resident: bool = False) -> Pid | None:
-        born = self._birthplace.fork(resident=resident)
+        born = self._birthplace.bear(resident=resident)
         if born is None:
             return None
         self._crew.join(born.pid, born.slot, self._loop.now(), resident=resident)
@@ -263,13 +262,9 @@ class Manager:
 
     def _reap(self) -> None:
         for gone in process.reap():
-            dead = self._crew.part(gone.pid)
-            if dead:
+            self._attendants.buried(gone.pid)
+            if dead := self._crew.part(gone.pid):
                 self._bury(dead, gone)
-            else:
-                self._attendants.buried(gone.pid)
-            if dead and self._residents:
-                self._residents.part(dead.pid, str(gone))
         if not self._climbing.begun:
             if self._is_empty and self._handoff.close_idle():
                 self._wanted = 1
@@ -301,6 +296,8 @@ class Manager:
         if self._climbing.begun:
             level = Level.DEBUG
         self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
+        if self._residents:
+            self._residents.part(dead.pid, str(gone))
 
     # ------------------------------------------------------------ leaving
 
@@ -363,6 +360,7 @@ class Manager:
         self._frontdesk.rest()
         self._vacancy.see(vacant=False)
         self._ration.share(len(self._crew.ordinary), 0)
+        self._birthplace.close()
         self._climbing.climb(ladder)
 
     def _leave(self) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from itertools import chain
 from mmap import mmap
 from typing import Any
 
@@ -163,6 +164,7 @@ class Scoreboard:
         self._header = _ffi.cast("struct kraal_scoreboard *", self._view)
         self._count = max(0, (len(memory) - HEADER) // SLOT)
         self._slots = _ffi.cast("struct kraal_slot *", self._view + HEADER)
+        self._next = 0  # where to look for a free slot first
 
     def initialize(self) -> None:
         """Write the header, unless it is there: the counters of a pool outlive its managers."""
@@ -177,8 +179,13 @@ class Scoreboard:
         self._header.started_at = int(time.time())
 
     def free_slot(self) -> int | None:
-        """The first slot without a worker."""
-        return next((index for index in range(self._count) if self._slots[index].pid == 0), None)
+        """A slot without a worker."""
+        # Those that come after the last one, first: where there are many, most are taken.
+        order = chain(range(self._next, self._count), range(self._next))
+        found = next((index for index in order if self._slots[index].pid == 0), None)
+        if found is not None:
+            self._next = found + 1
+        return found
 
     def prepare(self, index: int, *, resident: bool = False) -> None:
         """Make a slot ready for a worker that is about to be forked."""

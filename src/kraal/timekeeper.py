@@ -53,10 +53,9 @@ class Timekeeper:
         """A worker was started."""
         self._slots[pid] = slot
 
-    def open_in_child(self) -> None:
-        """In a worker, before it serves."""
-        if self._diary:
-            self._diary.witness.open_in_child()
+    def keep_in_child(self) -> int:
+        """After fork: where workers give their memory to be looked at; -1 if nobody looks."""
+        return self._diary.witness.keep_in_child() if self._diary else -1
 
     def remove(self, pid: Pid) -> None:
         """It is gone."""

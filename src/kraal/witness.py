@@ -23,11 +23,11 @@ class Witness:
         # At once: what is on its way counts against the limit of open files, too.
         loop.watch(self._window.fileno(), self._receive)
 
-    def open_in_child(self) -> None:
-        """In a worker, before it serves: let the manager look into it."""
-        self._window.open_in_child()
+    def keep_in_child(self) -> int:
+        """After fork: close what is not the worker's; returns the descriptor that it sends its memory to."""
         for memory in self._memories.values():
             memory.close()
+        return self._window.keep_in_child()
 
     def remove(self, pid: int) -> None:
         """A worker is gone."""

@@ -1,4 +1,7 @@
-"""A worker: one native call that serves requests, and the rare events for which it returns."""
+"""A nursery, and what it bears: workers, each one native call that serves requests.
+
+Python prepares the nursery, and decides on the rare events for which a worker's native call returns.
+"""
 
 import gc
 import os
@@ -11,9 +14,8 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
-from kraal import sizing
 from kraal.boot import Descriptor, Order
-from kraal.bridge import Outcome, Php, Worker, WorkerSettings
+from kraal.bridge import Newborn, Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
 from kraal.listenqueue import ListenQueue
 from kraal.localpages import LocalPages
@@ -25,30 +27,28 @@ from kraal.unix import confinement, privileges
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker inherits from its manager."""
+    """What a nursery and its workers inherit from their manager."""
 
     order: Order
     php: Php
     scoreboard: Scoreboard
     ledger: mmap
     queue: ListenQueue
-    slot: int
+    line: int  # to the manager, who says which workers are wanted
+    window: int  # see insight.py; or -1
     log: int
     alarm: int
     manager: int  # its pid
-    unfinished: mmap | None  # see capture.py
     access: int  # the pipe to the scribe, if there is one
-    news: News | None = None  # of a resident
+    news: News  # of residents
 
 
-def serve_and_exit(place: Place, mask: set[int | signal.Signals]) -> NoReturn:
-    """Serve until told to leave.  Runs in a fresh child, which it ends.
-
-    `mask` is the signal mask to go back to once SIGQUIT has its meaning.
-    """
+def nurse_and_exit(place: Place) -> NoReturn:
+    """Bear workers until the manager wants no more.  Ends the child it runs in, and every worker."""
     code = Exit.SOFTWARE
     try:
-        code = _serve(place, mask)
+        setproctitle(f"kraal: pool {place.order.pool} (nursery)")
+        code = _nurse(place)
     except BaseException:
         os.write(2, b"worker failed:\n")
         traceback.print_exc()
@@ -56,33 +56,56 @@ def serve_and_exit(place: Place, mask: set[int | signal.Signals]) -> NoReturn:
         os._exit(code)
 
 
-def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
-    setproctitle(f"kraal: pool {place.order.pool}{' (resident)' if place.news else ''}")
+def _nurse(place: Place) -> Exit:
+    """The exit code of the nursery, and of every worker."""
+    order = place.order
     # Nothing of Python is allocated on the request path, and the collector would unshare the pages.
     gc.disable()
+    if order.privileges.soft_files:
+        privileges.lower_files(order.privileges.soft_files)
+    # Python's own settings; PHP's are the default actions.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    pages = LocalPages(order, place.scoreboard, place.queue.look, place.php.version)
+    shared = (place.scoreboard.memory, place.ledger)
+    ordinary = place.php.worker(_settings(place, resident=False), *shared)
+    resident = None
+    if order.residents:
+        resident = place.php.worker(_settings(place, resident=True), *shared)
+    prepare = bool(order.apparmor_hat or (order.catch_output and order.client_complaints))
+    born = place.php.nurse(place.line, place.window, ordinary, resident, prepare=prepare)
+    if born is None:
+        return Exit.OK
+    outcome = born.outcome
+    if outcome is None:
+        if not _start(place, born):
+            return Exit.SOFTWARE
+        outcome = born.worker.serve()
+    return _live(place, born, pages, outcome)
+
+
+def _start(place: Place, born: Newborn) -> bool:
+    """What only Python can do for a worker that begins."""
+    if born.resident:
+        setproctitle(f"kraal: pool {place.order.pool} (resident)")
     if place.order.apparmor_hat:
         try:
             confinement.enter_hat(place.order.apparmor_hat)
         except OSError as error:
             os.write(place.log, message(Level.ERROR, error.strerror or ""))
-            return Exit.SOFTWARE
-    if place.order.privileges.soft_files:
-        privileges.lower_files(place.order.privileges.soft_files)
-    # Python's own settings; PHP's are the default actions.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    pages = LocalPages(place.order, place.scoreboard, place.queue.look, place.php.version)
-    worker = place.php.worker(_settings(place), place.scoreboard.memory, place.ledger)
-    news = place.news
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return False
+    born.worker.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if place.order.catch_output:
         # php-fpm's way to tell; the master has said the same when it started.
         for text in place.order.client_complaints:
             os.write(2, f"ERROR: {text}\n".encode("utf-8", "backslashreplace"))
-    if news and not _boot(worker, news):
-        return Exit.SOFTWARE
+    return not born.resident or _boot(born.worker, place.news)
+
+
+def _live(place: Place, born: Newborn, pages: LocalPages, outcome: Outcome) -> Exit:
+    worker, news = born.worker, place.news if born.resident else None
     while True:
-        outcome = worker.serve()
         match outcome:
             case Outcome.LOCAL_PAGE:
                 worker.answer(pages.answer(worker.page_request()))
@@ -99,6 +122,7 @@ def _serve(place: Place, mask: set[int | signal.Signals]) -> Exit:
                 return Exit.SOFTWARE
             case _:
                 assert_never(outcome)
+        outcome = worker.serve()
 
 
 def _boot(worker: Worker, news: News) -> bool:
@@ -111,10 +135,8 @@ def _boot(worker: Worker, news: News) -> bool:
     return booted
 
 
-def _settings(place: Place) -> WorkerSettings:
+def _settings(place: Place, *, resident: bool) -> WorkerSettings:
     order = place.order
-    resident = place.news is not None
-    requests = order.resident_max_requests if resident else order.max_requests
     return WorkerSettings(
         manager=place.manager,
         listener=Descriptor.LISTENER,
@@ -123,14 +145,11 @@ def _settings(place: Place) -> WorkerSettings:
         handoff_take=Descriptor.RESIDENT_TAKE if resident else Descriptor.TAKE,
         alarm=place.alarm,
         log=place.log,
-        slot=place.slot,
         slot_count=order.slots,
         catch_output=order.catch_output,
-        unfinished=place.unfinished,
         log_level=order.log_level,
         log_limit=order.log_limit,
         allowed_clients=order.allowed_clients,
-        max_requests=sizing.spread(requests, order.max_requests_jitter, _chance()),
         terminate_timeout=order.terminate_timeout,
         extensions=order.extensions,
         php_values=None if order.php_values is None else " ".join(order.php_values),
@@ -158,8 +177,3 @@ def _match(order: Order) -> str | None:
 def _real_names(directories: Iterable[str]) -> str:
     """As the kernel names them, from inside the pool's root."""
     return "\n".join(os.path.join(os.path.realpath(directory), "") for directory in directories)
-
-
-def _chance() -> int:
-    # Not by `random`, whose state would be the same in all workers, and which is slow to import.
-    return int.from_bytes(os.urandom(4))

@@ -173,8 +173,8 @@ def test_worker_left_behind_by_its_manager_ends_with_the_master(start_kind: Star
 
 @needs_root
 def test_manager_outlives_a_fork_that_fails(start_kind: StartKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user `news` may have three processes: a manager and two workers."""
-    command = shlex.join(["prlimit", "--nproc=3", *executable("kraal")])
+    """The user `news` may have five processes: a manager, a nursery, who bears, and two workers."""
+    command = shlex.join(["prlimit", "--nproc=5", *executable("kraal")])
     monkeypatch.setenv("KRAAL_EXECUTABLE", command)
     server = start_kind("kraal", pool={"user": "news", "group": "news", "pm.max_children": "5"})
     server.wait_log(r"ERROR: \[pool www\] cannot start a worker: Resource temporarily unavailable \(11\)")

@@ -104,8 +104,8 @@ def test_workers_have_nothing_open_that_is_another_pool_s(start_server: StartSer
         strangers = [pid for name, pid in others(server).items() if name not in ("master", "www's manager")]
         assert all(not own & identities(pid) for pid in strangers)
         if server.kind == "kraal":
-            # The socket, the two ends of the pair for kept connections, and the scoreboard.
-            assert len(own & identities(server.pid)) == 4
+            # The socket, the two ends of the pair for kept connections, the scoreboard and the ledger.
+            assert len(own & identities(server.pid)) == 5
             assert not identities(manager(server, "victim")) & identities(manager(server, "www"))
         if not round_:
             server.send(signal.SIGUSR2)

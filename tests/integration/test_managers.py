@@ -140,9 +140,11 @@ def test_titles_tell_who_is_who(start_kind: StartKind) -> None:
         f"kraal: master process ({server.directory}/fpm.conf)",
         "kraal: pool second",
         "kraal: pool second (manager)",
+        "kraal: pool second (nursery)",
         "kraal: pool www",
         "kraal: pool www",
         "kraal: pool www (manager)",
+        "kraal: pool www (nursery)",
     ]
 
     def titles() -> list[str]:
@@ -178,7 +180,7 @@ def daemon(directory: Path) -> Iterator[int]:
 
 def test_nobody_holds_the_terminal_of_a_daemon(daemon: int) -> None:
     everything = processes.descendants(daemon) | {daemon}
-    assert len(everything) == 4
+    assert len(everything) == 5
     for pid in everything:
         assert standard_streams(pid) == {"/dev/null"}
         assert not [target for target in processes.descriptors(pid).values() if target.startswith("/dev/pts")]

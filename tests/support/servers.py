@@ -197,13 +197,11 @@ class FpmServer:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def workers(self) -> set[int]:
-        """The processes that answer requests; a manager that starts has no title yet, and is none."""
+        """The processes that answer requests.  Whoever starts has no title yet, or another one."""
         titles = {pid: processes.command_line(pid) for pid in processes.descendants(self.pid)}
         pools = {pid for pid, title in titles.items() if re.match("(kraal|php-fpm): pool ", title)}
-        managers = {pid for pid in pools if titles[pid].endswith("(manager)")}
-        # A worker has its manager's title for a moment.
-        young = {pid for manager in managers for pid in processes.children(manager)} & managers
-        return {pid for pid in pools - managers if not titles[pid].endswith("(access log)")} | young
+        others = ("(manager)", "(nursery)", "(access log)")
+        return {pid for pid in pools if not titles[pid].endswith(others)}
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -23,7 +23,8 @@ class Scene:
         pipes = Pipes.open(wanted=True)
         assert pipes.unfinished is not None
         self.unfinished = pipes.unfinished
-        self.worker = {stream: os.dup(theirs) for stream, (_ours, theirs) in pipes.ends.items()}
+        self.worker = {stream: os.dup(theirs) for stream, theirs in zip(Stream, pipes.theirs, strict=False)}
+        pipes.hand_over()
         self.capture.add(7, pipes)
 
     def write(self, stream: Stream, content: bytes) -> None:
@@ -110,5 +111,5 @@ def test_closed_pipes_are_given_back(scene: Scene) -> None:
 def test_unwanted_output_has_no_pipes() -> None:
     pipes = Pipes.open(wanted=False)
 
-    assert pipes.ends == {}
+    assert (pipes.ours, pipes.theirs) == ({}, [])
     assert pipes.unfinished is None

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -16,6 +17,14 @@ _PR_SET_DUMPABLE = 4
 _PR_GET_DUMPABLE = 3
 
 
+def give_memory(fd: int, libc: ctypes.CDLL, *, dumpable: bool) -> None:
+    """What a worker does in native code."""
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    memory = os.open("/proc/self/mem", os.O_RDONLY)
+    libc.prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+    socket.send_fds(socket.socket(fileno=fd), [os.getpid().to_bytes(8)], [memory])
+
+
 @contextmanager
 def child(buffer: "ctypes.Array[ctypes.c_char]", window: Window | None, *, dumpable: bool) -> Iterator[int]:
     """A process like a worker, with a text in its memory."""
@@ -26,7 +35,7 @@ def child(buffer: "ctypes.Array[ctypes.c_char]", window: Window | None, *, dumpa
         libc.prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
         buffer.value = TEXT
         if window:
-            window.open_in_child()
+            give_memory(window.keep_in_child(), libc, dumpable=dumpable)
         os.write(tell, b"%d" % libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
         while True:
             signal.pause()

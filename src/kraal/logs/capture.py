@@ -12,6 +12,7 @@ from functools import partial
 from mmap import mmap
 
 from kraal.logs.output import END_OF_REQUEST, Said, Stream, WorkerOutput
+from kraal.unix import memory
 from kraal.unix.loop import Loop
 
 # With what is held of a line, a message to the master (see channel.py).
@@ -27,44 +28,47 @@ _STDERR_SIZE = 1 << 18
 
 @dataclass(slots=True)
 class Pipes:
-    """The pipes of one worker that is about to be forked, as (our end, its end) by stream.
+    """The pipes of one worker that is about to be born.
 
     `unfinished` is a byte that the worker can see: not zero while the manager reads, or holds text of a
     line that has not ended.  A worker need not tell the end of a request that left nothing to end.
     """
 
-    ends: dict[Stream, tuple[int, int]] = field(default_factory=dict)
+    ours: dict[Stream, int] = field(default_factory=dict)
+    theirs: list[int] = field(default_factory=list)  # in the order of Stream, and `unfinished` as a file
     unfinished: mmap | None = None
 
     @classmethod
     def open(cls, *, wanted: bool) -> "Pipes":
         """One pipe per stream, if they are wanted; our end never blocks."""
+        pipes = cls()
         if not wanted:
-            return cls()
-        pipes = cls(unfinished=mmap(-1, 1))
+            return pipes
         try:
             for stream in Stream:
-                pipes.ends[stream] = os.pipe2(os.O_CLOEXEC)
-                os.set_blocking(pipes.ends[stream][0], False)
+                pipes.ours[stream], theirs = os.pipe2(os.O_CLOEXEC)
+                pipes.theirs.append(theirs)
+                os.set_blocking(pipes.ours[stream], False)
+            pipes.theirs.append(memory.create("kraal-unfinished", 1))
+            pipes.unfinished = memory.map_shared(pipes.theirs[-1])
         except OSError:
             pipes.close()
             raise
         with suppress(PermissionError):
-            fcntl.fcntl(pipes.ends[Stream.STDERR][0], fcntl.F_SETPIPE_SZ, _STDERR_SIZE)
+            fcntl.fcntl(pipes.ours[Stream.STDERR], fcntl.F_SETPIPE_SZ, _STDERR_SIZE)
         return pipes
 
     def close(self) -> None:
         """There will be no worker."""
-        for ends in self.ends.values():
-            for fd in ends:
-                os.close(fd)
+        self.hand_over()
+        for fd in self.ours.values():
+            os.close(fd)
 
-    def attach(self) -> None:
-        """In the worker: put its ends where the streams belong."""
-        for stream, (ours, theirs) in self.ends.items():
-            os.dup2(theirs, stream)
-            os.close(ours)
-            os.close(theirs)
+    def hand_over(self) -> None:
+        """The worker has its ends: close them here."""
+        for fd in self.theirs:
+            os.close(fd)
+        self.theirs.clear()
 
 
 class _Worker:
@@ -124,8 +128,7 @@ class Capture:
             return
         worker = _Worker(partial(self._write, pid), pipes.unfinished, buffering=self._buffering)
         self._workers.add(worker)
-        for stream, (ours, theirs) in pipes.ends.items():
-            os.close(theirs)
+        for stream, ours in pipes.ours.items():
             worker.fds[stream] = ours
             self._loop.watch(ours, partial(self._read, worker, stream, _TURN))
 

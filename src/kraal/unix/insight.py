@@ -14,9 +14,6 @@ from typing import Protocol
 
 from kraal.errors import Error
 
-_PR_GET_DUMPABLE = 3
-_PR_SET_DUMPABLE = 4
-_DUMPABLE = 1
 _PID_SIZE = 8
 _NO_MEMORY = {errno.EFAULT, errno.EIO}
 
@@ -97,14 +94,10 @@ class Window:
         self._ours.close()
         self._theirs.close()
 
-    def open_in_child(self) -> None:
-        """In a worker: give our memory away, and close what is not ours."""
+    def keep_in_child(self) -> int:
+        """After fork: close what is not the worker's; returns the end that it sends its memory to."""
         self._ours.close()
-        with suppress(OSError):
-            memory = _open_own_memory()
-            socket.send_fds(self._theirs, [os.getpid().to_bytes(_PID_SIZE)], [memory])
-            os.close(memory)
-        self._theirs.close()
+        return self._theirs.fileno()
 
     def receive(self) -> dict[int, Given]:
         """What has arrived: memory by pid."""
@@ -116,16 +109,3 @@ class Window:
                     os.set_inheritable(fd, False)
                     found[int.from_bytes(message)] = Given(fd)
         return found
-
-
-def _open_own_memory() -> int:
-    """Everybody may look into himself, but the file belongs to root while the process is closed to others."""
-    libc = ctypes.CDLL(None)
-    is_open = libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == _DUMPABLE
-    if not is_open:
-        libc.prctl(_PR_SET_DUMPABLE, _DUMPABLE, 0, 0, 0)
-    try:
-        return os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        if not is_open:
-            libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

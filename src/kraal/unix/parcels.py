@@ -17,6 +17,11 @@ def send(line: socket.socket, mark: bytes, descriptors: Sequence[int]) -> None:
         socket.send_fds(line, [mark], list(descriptors[start : start + _AT_ONCE]))
 
 
+def send_one(line: socket.socket, message: bytes, descriptors: Sequence[int]) -> None:
+    """Send one message with all of them, which may be none."""
+    socket.send_fds(line, [message], descriptors)
+
+
 def receive(line: socket.socket) -> tuple[bytes, list[int]]:
     """The next message and its descriptors, or no bytes at the end.  Raises BlockingIOError."""
     # Not by socket.recv_fds, which forgets the flags that it is given (Python 3.11).
