@@ -25,13 +25,13 @@ Show live what the pools and workers of a running master do; ? shows the keys.  
 into the master: root, or its user.
 
   --interval <seconds>
-                   How often to look (default: 2)
+                   How often to look (default: 2, at least 0.1)
   --pool <name>    Begin with the pools that have this in their names
   --once           Look twice, an interval apart, print that as text and leave
   --batch          Print it every interval
 {FLAGS}"""
 COMMAND = Subcommand(name="top", usage=USAGE, values=("--interval", "--pool"), switches=("--once", "--batch"))
-_MOST_SECONDS = 3600
+_LEAST_SECONDS, _MOST_SECONDS = 0.1, 3600
 _WIDE = 200
 
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(words: Words, options: Options) -> int:
-    interval = words.amount("--interval", 2.0, most=_MOST_SECONDS)
+    interval = max(_LEAST_SECONDS, words.amount("--interval", 2.0, most=_MOST_SECONDS))
     view = View(interval=interval, filter=words.value("--pool") or "")
     # Whoever names a number means that process; a pid file is written again by the next master.
     by_number = (options.pid or "").isdigit()
@@ -104,7 +104,7 @@ def head(now: Snapshot, pools: Sequence[dict[str, str | int | float | None]], cl
     load = " ".join(f"{each:.2f}" for each in now.load)
     return (
         f"kraal {__version__}  master {now.master}, up {cells.duration(now.age)}  load {load}  {clock}",
-        f"{len(pools)} pools, {idle + active} workers: {active} active, {idle} idle  "
+        f"pools {len(pools)}  workers {idle + active}: {active} active, {idle} idle  "
         f"{cells.one_place(rate)} requests/s  cpu {cells.one_place(cpu)}%  pss {cells.size(pss)}",
     )
 

@@ -56,7 +56,7 @@ def test_pools_and_workers_are_shown_live(start_kind: StartKind) -> None:
     with Terminal(command(server)) as terminal, load(server):
         shown = "\n".join(terminal.wait_for("/held.php"))
         assert f"master {server.pid}, up " in shown
-        assert "2 pools, 5 workers" in shown
+        assert "pools 2  workers 5" in shown
         assert re.search(r"^www +\d +\d +\d +3 ", shown, re.M)
         assert re.search(r"^ *\d+ www +running +\d.* GET +/held.php", shown, re.M)
         # The load makes its requests by the second.
