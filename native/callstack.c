@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "callstack.h"
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -11,6 +13,7 @@
 #define SIZE_MOST ((size_t)64 << 20)
 
 static ucontext_t first, second;
+static bool entered;
 
 /* As large as the first one may become; only what is touched costs memory. */
 static size_t wanted_size(void)
@@ -46,6 +49,11 @@ int callstack_open(void (*entry)(void))
 
 void callstack_enter(void)
 {
+	if (!entered) {
+		entered = true;
+		/* A context has a signal mask of its own, which was taken when more was blocked than now. */
+		sigprocmask(SIG_BLOCK, NULL, &second.uc_sigmask);
+	}
 	swapcontext(&first, &second);
 }
 

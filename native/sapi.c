@@ -330,7 +330,7 @@ void sapi_worker_start(const struct kraal_worker *settings)
 	folder_open();
 	cachelock_open(settings);
 	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
-	 * it changes what OPcache shares with others; SIGQUIT only sets a flag. */
+	 * it changes what OPcache shares with others; SIGQUIT sets a flag and lets go of the listener. */
 	SIGG(reset) = 0;
 	zend_sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }

@@ -15,6 +15,7 @@
 #include "connections.h"
 #include "fastcgi.h"
 #include "handoff.h"
+#include "listening.h"
 #include "overtime.h"
 #include "requests.h"
 #include "resident.h"
@@ -39,7 +40,6 @@
 static struct fcgi_io io;
 static int epoll = -1;
 static int stop_event = -1;
-static bool listening;
 static bool taking;    /* what others give away */
 static bool knocked;   /* the listener may have a connection */
 static bool offered;   /* another worker may have given one away */
@@ -48,6 +48,7 @@ static bool rescuing;  /* nobody took a connection that had been waiting: take a
 static bool held;
 static bool said_spent;
 static volatile sig_atomic_t stopping;
+static pid_t self;
 
 /* Marks in epoll's user data for what is not a connection. */
 static char listener_mark, offer_mark, stop_mark, poke_mark;
@@ -57,7 +58,12 @@ static void on_quit(int number)
 	int error = errno;
 	uint64_t one = 1;
 	(void)number;
+	/* A process that a script has forked shares our set and our event. */
+	if (getpid() != self) {
+		return;
+	}
 	stopping = 1;
+	listening_end();
 	(void)!write(stop_event, &one, sizeof(one));
 	errno = error;
 }
@@ -68,30 +74,22 @@ static int watch(int fd, void *mark, uint32_t events)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Watch something, exclusively (one event wakes one worker, not all of the pool), or leave it to others.  Returns
- * what is so now. */
-static bool watch_if(bool wanted, bool watching, int fd, void *mark)
+/* Watch what others give away, exclusively as the listener, or do not. */
+static void take_if(const struct kraal_worker *worker, bool wanted)
 {
-	if (wanted && !watching) {
-		return watch(fd, mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
+	if (wanted && !taking) {
+		taking = watch(worker->handoff_take, &offer_mark, EPOLLIN | EPOLLEXCLUSIVE) == 0;
+	} else if (!wanted && taking) {
+		epoll_ctl(epoll, EPOLL_CTL_DEL, worker->handoff_take, NULL);
+		taking = false;
 	}
-	if (!wanted && watching) {
-		epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
-	}
-	return wanted && watching;
-}
-
-/* Whether new connections are this worker's business: while a resident is up they are the residents'. */
-static bool is_for_us(const struct kraal_worker *worker)
-{
-	return worker->script || !worker->match || !sharing_resident_is_up();
 }
 
 /* Take new connections, or leave them to other workers. */
 static void listen_if(const struct kraal_worker *worker, bool wanted)
 {
-	listening = watch_if(wanted && is_for_us(worker), listening, worker->listener, &listener_mark);
-	taking = watch_if(wanted && !handoff_is_over(), taking, worker->handoff_take, &offer_mark);
+	listening_want(wanted);
+	take_if(worker, wanted && !handoff_is_over());
 }
 
 int kraal_worker_start(const struct kraal_worker *worker)
@@ -102,9 +100,11 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	if (epoll < 0 || stop_event < 0) {
 		return -1;
 	}
+	self = getpid();
 	sharing_open(worker);
+	listening_open(worker, epoll, &listener_mark);
 	listen_if(worker, !worker->script);
-	if ((!listening && !worker->match) || watch(stop_event, &stop_mark, EPOLLIN) < 0) {
+	if ((!listening_now() && !worker->match) || watch(stop_event, &stop_mark, EPOLLIN) < 0) {
 		return -1;
 	}
 	sigemptyset(&quit.sa_mask);
@@ -320,7 +320,7 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 {
 	struct fcgi_connection *connection = NULL;
 	enum accepted accepted = connections_accept(worker, &connection);
-	*lost = accepted == ACCEPT_LOST;
+	*lost = accepted == ACCEPT_LOST && !listening_has_ended();
 	knocked = accepted == ACCEPT_ONE && !connections_count();
 	if (connection) {
 		update_sharing();
@@ -342,7 +342,7 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 static enum step turn(const struct kraal_worker *worker, bool *lost)
 {
 	listen_if(worker, !parked && has_room(worker));
-	knocked = knocked && (listening || rescuing);
+	knocked = knocked && (listening_now() || rescuing);
 	offered = offered && taking;
 	if (offered) {
 		return turn_to_offer();
@@ -350,7 +350,7 @@ static enum step turn(const struct kraal_worker *worker, bool *lost)
 	if (knocked) {
 		return turn_to_listener(worker, lost);
 	}
-	bool others_listen = parked || (taking && !listening);
+	bool others_listen = parked || (taking && !listening_now());
 	enum step step = wait_and_serve(worker, others_listen ? PARKED_MS : -1);
 	update_sharing();
 	return step;

@@ -68,6 +68,7 @@ class Order:
     policy: str  # static, dynamic or ondemand
     max_children: int
     php: Php
+    master: int = 0  # its process id, which reloads do not change
     start_servers: int = 0
     min_spare_servers: int = 0
     max_spare_servers: int = 0

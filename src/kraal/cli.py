@@ -233,7 +233,8 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         _warn(config, log)
         files = _limit(config, task.estate.files)
         _title("new master process", config)
-        setting = replace(_setting(settings, files), arguments=_hold_back(config, task))
+        setting = _setting(settings, files, master=task.master)
+        setting = replace(setting, arguments=_hold_back(config, task))
         Successor(config, setting, log, task).run()
     except ConfigErrors as error:
         return succession.fail(task, [str(problem) for problem in error.errors])
@@ -279,9 +280,21 @@ def _as_before(estate: Estate, config: Config) -> Config:
     return replace(config, global_=replace(config.global_, daemonize=estate.daemonized))
 
 
-def _setting(settings: Php, files: int | None, passed: tuple[inherited.Passed, ...] = ()) -> Setting:
-    environ = inherited.without(os.environ)
-    return Setting(php=settings, environ=environ, as_root=os.geteuid() == 0, passed=passed, files=files)
+def _setting(
+    settings: Php,
+    files: int | None,
+    passed: tuple[inherited.Passed, ...] = (),
+    *,
+    master: int | None = None,
+) -> Setting:
+    return Setting(
+        php=settings,
+        environ=inherited.without(os.environ),
+        as_root=os.geteuid() == 0,
+        master=master or os.getpid(),
+        passed=passed,
+        files=files,
+    )
 
 
 def _set_up_log(config: Config, options: Options, log: ErrorLog) -> None:

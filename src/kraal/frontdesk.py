@@ -62,7 +62,8 @@ class FrontDesk:
         return self.queue.look().waiting
 
     def rest(self) -> None:
-        """Leave those who connect from now on to the next generation."""
+        """Leave those who connect from now on to the next generation, and let go of both listeners."""
+        self.queue.close()
         if self._listener:
             self._loop.unwatch(self._listener.fileno())
             self._listener.close()

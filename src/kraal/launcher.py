@@ -28,6 +28,7 @@ class Setting:
     php: Php
     environ: Mapping[str, str]
     as_root: bool
+    master: int = 0  # its process id, of a successor's as well
     passed: tuple[Passed, ...] = ()  # sockets
     arguments: tuple[str, ...] = ()  # of managers
     files: int | None = None  # soft limit of open files that the master had; None: the one that it has
@@ -82,6 +83,7 @@ class Launcher:
             as_root=self._setting.as_root,
             groups=groups,
             files=self._setting.files,
+            master=self._setting.master,
         )
 
     def pages(self, pool: Pool) -> tuple[int, ...]:

@@ -8,8 +8,10 @@ import os
 import pwd
 import select
 import socket
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from kraal.config.address import TcpAddress, UnixAddress
 from kraal.config.model import Pool
@@ -24,6 +26,7 @@ from kraal.unix.listener import (
     Ownership,
     OwnershipError,
     Place,
+    TakenError,
     adjust,
     open_tcp,
     open_unix,
@@ -32,6 +35,7 @@ from kraal.unix.listener import (
 
 # Among the shared descriptors of a listener; see boot.Descriptor.
 _TAKE = 2
+_AGAIN = 0.01
 _FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
 
 _WITHOUT_RESIDENTS = 3
@@ -44,6 +48,7 @@ class Listeners:
         self._log = log
         self._open: dict[str, Listener] = {}
         self._inherited: list[Inherited] = []
+        self._deadline = 0.0
 
     def descriptors(self, pool: str) -> tuple[int, ...]:
         """Of a pool's socket, and of what its workers share."""
@@ -53,8 +58,13 @@ class Listeners:
         """Of what can be read when somebody comes: a new connection, or a kept one that is given away."""
         return self._open[pool].socket.fileno(), self._open[pool].shared[_TAKE]
 
-    def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = ()) -> None:
-        """Have a socket for each of these, and close what was passed for none.  Raises StartError."""
+    def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = (), *, patience: float = 0.0) -> None:
+        """Have a socket for each of these, and close what was passed for none.
+
+        `patience` are the seconds after which an address that somebody has is taken for his to keep.
+        Raises StartError.
+        """
+        self._deadline = time.monotonic() + patience
         self._adopt(passed)
         # Names before addresses: a socket that is meant for one pool is not another one's.
         for pool in pools:
@@ -189,16 +199,20 @@ class Listeners:
         first, second = Place(socket.AF_INET6, ("::", port, 0, 0)), Place(socket.AF_INET, ("0.0.0.0", port))
         self._refuse_second(pool, first.key)
         try:
-            return open_tcp(first, pool.listen_backlog, pool.listen)
+            return self._open_tcp(first, pool)
         except StartError:
             self._log.notice(_FALLBACK)
         self._refuse_second(pool, second.key)
-        return open_tcp(second, pool.listen_backlog, pool.listen)
+        return self._open_tcp(second, pool)
+
+    def _open_tcp(self, place: Place, pool: Pool) -> Listener:
+        return self._patiently(partial(open_tcp, place, pool.listen_backlog, pool.listen))
 
     def _open_unix(self, pool: Pool, address: UnixAddress) -> Listener:
         self._refuse_second(pool, address.path)
+        ownership = self._ownership(pool)
         try:
-            return open_unix(address.path, pool.listen_backlog, self._ownership(pool))
+            return self._patiently(partial(open_unix, address.path, pool.listen_backlog, ownership))
         except OwnershipError as error:
             raise StartError(f"[pool {pool.name}] {error}") from error
 
@@ -214,12 +228,22 @@ class Listeners:
                 self._log.error(str(failure))
             self._refuse_second(pool, place.key)
             try:
-                listener = open_tcp(place, pool.listen_backlog, pool.listen)
+                listener = self._open_tcp(place, pool)
             except StartError as error:
                 failure = error
         if listener is None:
             raise failure or StartError(f"getaddrinfo: no address for '{address}'")
         return listener
+
+    def _patiently(self, attempt: Callable[[], Listener]) -> Listener:
+        """Those whose master was killed need a moment to see it and to let go of their sockets."""
+        while True:
+            try:
+                return attempt()
+            except TakenError:
+                if time.monotonic() >= self._deadline:
+                    raise
+            time.sleep(_AGAIN)
 
     def _refuse_second(self, pool: Pool, key: str) -> None:
         """Two pools may have written one address in two ways; php-fpm would let them share it."""

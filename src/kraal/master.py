@@ -26,6 +26,8 @@ from kraal.unix.loop import Loop
 _READY = "Ready to handle connections"
 # How long an old manager may take to tell its workers that others serve now.
 _PATIENCE = 5.0
+# How long the pools of a master that was killed may take to let go of their sockets, on a busy machine.
+_LETTING_GO = 5.0
 
 
 class Master:
@@ -71,10 +73,13 @@ class Master:
 
     def _begin(self) -> None:
         accessfiles.check(self._config.pools)
-        self._listeners.open(self._config.listening, self._setting.passed)
+        # An instance that was killed has left its file, and perhaps pools that are about to leave.
+        pid_file = self._config.global_.pid
+        patience = _LETTING_GO if pid_file and pidfile.is_stale(pid_file) else 0.0
+        self._listeners.open(self._config.listening, self._setting.passed, patience=patience)
         self._reports = report.create()
-        if self._config.global_.pid:
-            pidfile.write(self._config.global_.pid, os.getpid())
+        if pid_file:
+            pidfile.write(pid_file, os.getpid())
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._watch_signals()
         self._managers.allotment.open()

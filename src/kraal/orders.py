@@ -18,6 +18,7 @@ def order_for(
     as_root: bool,
     groups: tuple[int, ...],
     files: int | None = None,
+    master: int = 0,
 ) -> Order:
     """What the manager of this pool is told.
 
@@ -36,6 +37,7 @@ def order_for(
         idle_timeout=float(pool.pm_process_idle_timeout),
         max_memory=pool.pm_max_memory,
         php=php,
+        master=master,
         privileges=_privileges(pool, as_root=as_root, groups=groups, files=files),
         environment=worker_environment(pool, environ),
         ini=(*_preload_user(pool, as_root=as_root), *_fresh_code(pool), *_ini(pool)),

@@ -5,6 +5,8 @@ from contextlib import suppress
 
 from kraal.errors import StartError
 
+_LONGEST = 32  # characters
+
 
 def write(path: str, pid: int) -> None:
     """Make it, in the place of an older one.  Raises StartError."""
@@ -19,6 +21,16 @@ def write(path: str, pid: int) -> None:
         raise StartError(
             f"Unable to create the PID file ({path}).: {error.strerror} ({error.errno})"
         ) from error
+
+
+def is_stale(path: str) -> bool:
+    """Whether it names a process that does not exist: nobody has removed it, so that one was killed."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            os.kill(int(file.read(_LONGEST)), 0)
+    except (OSError, ValueError, OverflowError) as error:
+        return isinstance(error, ProcessLookupError)
+    return False
 
 
 def remove(path: str | None) -> None:

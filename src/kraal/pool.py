@@ -323,8 +323,9 @@ class Manager:
                     self._relay.look()
                     self._relay.tell(Kind.SPOKEN)
         except EOFError:
-            # The master is gone: nobody would replace us or stop us.
+            # The master is gone, or its successor has failed: nobody would replace us or stop us.
             self._loop.unwatch(self._channel.fileno())
+            self._loop.when_ended(self._order.master, self._handoff.end)
             self._quit()
 
     def _rest(self) -> None:

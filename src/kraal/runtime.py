@@ -2,21 +2,27 @@
 
 import locale
 import os
+import signal
 
 from kraal import phpini
 from kraal.boot import Order
 from kraal.bridge import Php
 from kraal.identity import become
+from kraal.unix import process
 
 
 def start(order: Order) -> Php:
     """Become the pool's user and start PHP.  Raises StartError or OSError."""
-    if order.privileges.chroot is None:
-        become(order.privileges)
-        return start_php(order)
     # The library and PHP's ini files are outside the new root, so with chroot PHP comes first.
+    php_first = order.privileges.chroot is not None
+    if not php_first:
+        become(order.privileges)
+    # Preloading can take long, and nobody reads the channel meanwhile; a change of user would undo it.
+    process.die_with_parent(signal.SIGTERM)
     php = start_php(order)
-    become(order.privileges)
+    process.die_with_parent(0)
+    if php_first:
+        become(order.privileges)
     return php
 
 

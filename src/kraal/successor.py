@@ -108,6 +108,8 @@ class Successor:
         self._loop.unwatch(self._line.fileno())
         # Gently: pools that did start may serve requests already.  They leave without us, too.
         self._managers.stop(Kind.DRAIN, stopping.duration(stopping.quit_ladder(_PATIENCE)))
+        # At once: if the master was killed, the next one wants them.
+        self._listeners.close()
         self._loop.call_later(_PATIENCE, self._loop.stop)
         self._check_empty()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 
@@ -53,6 +54,15 @@ def test_other_scripts_run_in_ordinary_workers(app: Application) -> None:
     body = b"a=" + b"b" * 300_000
     post = server.script("post.php", 'echo strlen($_POST["a"]);')
     assert server.fetch(post, body=body, headers=FORM).text == "300000"
+
+
+def test_scripts_and_their_programs_get_the_same_signals_in_both_kinds_of_workers(app: Application) -> None:
+    code = """echo shell_exec("grep ^Sig[BI] /proc/self/status"), file_get_contents("/proc/self/status");"""
+    masks = []
+    for page in (app.run(code), app.server.fetch(app.server.script("signals.php", code))):
+        masks.append(re.findall(r"^Sig(?:Blk|Ign):.*$", page.text, re.MULTILINE))
+    assert masks[0] == masks[1]
+    assert len(masks[0]) == 4
 
 
 def test_outside_of_a_worker_script_the_function_throws(app: Application) -> None:

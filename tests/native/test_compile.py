@@ -19,6 +19,7 @@ WITHOUT_PHP = {
     "fastcgi_encode.c",
     "fastcgi_write.c",
     "keeper.c",
+    "listening.c",
     "log.c",
     "params.c",
     "passing.c",

@@ -46,6 +46,7 @@ PHP_FPM_DIFFERS: dict[str, str] = {
     "test_nothing_that_a_pool_says_can_be_taken_for_another_line": "php-fpm writes what it reads",
     "test_workers_have_nothing_open_that_is_another_pool_s": "php-fpm's share OPcache's lock and the log",
     "test_programs_that_scripts_start_inherit_nothing": "php-fpm passes on its socket and the connection",
+    "test_next_start_serves_at_once_while_an_old_request_still_runs": "php-fpm's workers keep the address",
     "test_script_cannot_free_itself_through_the_socket_of_its_pool": "with php-fpm it can",
 }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -334,3 +335,22 @@ def test_signals_that_a_callback_leaves_to_others_are_not_lost(loop: Loop) -> No
     loop.run()
 
     assert seen == [[signal.SIGUSR2]]
+
+
+def test_end_of_a_process_is_told_once_also_of_one_that_has_ended_before(loop: ClockedLoop) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    calls: list[str] = []
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+
+    loop.when_ended(process.pid, note(calls, "ended"))
+    before = len(os.listdir("/proc/self/fd"))
+    loop.call_later(1.0, end)
+    loop.call_later(2.0, loop.stop)
+    loop.run()
+    loop.when_ended(process.pid, note(calls, "was gone"))
+
+    assert calls == ["ended", "was gone"]
+    assert len(os.listdir("/proc/self/fd")) == before - 1

@@ -1,5 +1,6 @@
 """How many connections wait in a socket, as the kernel tells."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -51,6 +52,14 @@ def test_where_the_kernel_does_not_tell_one_means_at_least_one(
     with connect(listener), connect(listener):
         wait_until(lambda: queue.waiting(listener.fileno()), what="a connection waits")
         assert queue.waiting(listener.fileno()) == 1
+
+
+def test_nobody_waits_in_what_is_no_socket() -> None:
+    with socket.socket() as here, open("/dev/null", "rb") as nothing:
+        before = len(os.listdir("/proc/self/fd"))
+        assert queue.look(nothing.fileno()) == queue.Depth(0)
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert queue.look(here.fileno()).waiting == 0
 
 
 def test_answer_of_another_socket_or_an_error_counts_nothing() -> None:

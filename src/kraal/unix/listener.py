@@ -15,6 +15,10 @@ from kraal.unix.acl import Acl, grant, revoke
 LARGEST_BACKLOG = 2**31 - 1
 
 
+class TakenError(StartError):
+    """Somebody else listens there now."""
+
+
 class OwnershipError(StartError):
     """A socket file cannot be given to whom the pool says; php-fpm names the pool in such errors."""
 
@@ -138,7 +142,7 @@ def _remove_stale(path: str) -> None:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ETIMEDOUT):
                 raise
-    raise StartError(f"Another FPM instance seems to already listen on {path}")
+    raise TakenError(f"Another FPM instance seems to already listen on {path}")
 
 
 def _leads_to_socket(path: str) -> bool:
@@ -167,7 +171,10 @@ def _what_is_there(path: str) -> str:
 
 
 def open_unix(path: str, backlog: int, ownership: Ownership) -> Listener:
-    """Listen on a socket file.  Raises StartError, as OwnershipError if it is about owners."""
+    """Listen on a socket file.
+
+    Raises StartError: TakenError if somebody listens there, OwnershipError if it is about owners.
+    """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # The mode holds from the first moment: between bind and chmod anybody could connect.
     before = os.umask(0o777 & ~ownership.mode)
@@ -267,7 +274,10 @@ def resolve(host: str, port: int) -> list[Place]:
 
 
 def open_tcp(place: Place, backlog: int, shown: str) -> Listener:
-    """Listen on a port; errors speak of the address as `shown`.  Raises StartError."""
+    """Listen on a port; errors speak of the address as `shown`.
+
+    Raises StartError: TakenError if somebody listens there.
+    """
     try:
         listening = socket.socket(place.family, socket.SOCK_STREAM)
     except OSError as error:  # a kernel without IPv6
@@ -280,7 +290,8 @@ def open_tcp(place: Place, backlog: int, shown: str) -> Listener:
         _listen(listening, backlog, shown)
     except OSError as error:
         listening.close()
-        raise _bind_error(shown, error) from error
+        failure = _bind_error(shown, error)
+        raise TakenError(str(failure)) if error.errno == errno.EADDRINUSE else failure from error
     except StartError:
         listening.close()
         raise

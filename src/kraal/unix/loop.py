@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 Callback = Callable[[], None]
@@ -77,6 +78,20 @@ class Loop:
         timer = Timer(self.now() + delay, next(self._order), callback)
         heapq.heappush(self._timers, timer)
         return timer
+
+    def when_ended(self, pid: int, callback: Callback) -> None:
+        """Call, once, when a process has ended that need not be our child; at once if it has."""
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:
+            callback()
+            return
+        self.watch(process, partial(self._on_end, process, callback))
+
+    def _on_end(self, process: int, callback: Callback) -> None:
+        self.unwatch(process)
+        os.close(process)
+        callback()
 
     def on_signal(self, number: int, callback: Callback) -> None:
         """Call from the loop, not from the handler, when the signal came."""

@@ -52,7 +52,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def die_with_parent(number: int) -> None:
-    """Ask the kernel for this signal when the process (its thread) that made us ends."""
+    """Ask the kernel for this signal, or for 0 for none, when the process (its thread) that made us ends."""
     _prctl(_PR_SET_PDEATHSIG, number)
 
 

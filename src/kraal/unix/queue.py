@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import stat
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +34,12 @@ class Depth:
 
 
 def look(listener: int) -> Depth:
-    """Both.  Where the kernel does not tell, 1 means at least one."""
+    """Both.  Where the kernel does not tell, 1 means at least one.
+
+    A worker that was told to leave has let go of its listener: in what is no socket nobody waits.
+    """
+    if not stat.S_ISSOCK(os.fstat(listener).st_mode):
+        return Depth(0)
     found = None
     with suppress(OSError, struct.error), socket.socket(fileno=os.dup(listener)) as copy:
         found = _look_at_unix(listener) if copy.family == socket.AF_UNIX else _look_at_tcp(copy)
