@@ -13,6 +13,7 @@
 #include "log.h"
 #include "peer.h"
 #include "scoreboard.h"
+#include "waiting.h"
 
 /* The error log is told of lost lines at most so often. */
 #define TELL_SECONDS 10
@@ -188,10 +189,11 @@ static void tell_lost(void)
 	}
 }
 
-void accesslog_end(int status, uint64_t memory, accesslog_header header, const void *response)
+/* Write the line of the request that is over.  Returns whether there was one. */
+static bool finish(int status, uint64_t memory, accesslog_header header, const void *response)
 {
 	if (!pending) {
-		return;
+		return false;
 	}
 	pending = false;
 	record.status = status;
@@ -210,7 +212,28 @@ void accesslog_end(int status, uint64_t memory, accesslog_header header, const v
 			scoreboard_lost(board, 1, done < 0 ? errno : EAGAIN);
 		}
 	}
-	if (__atomic_load_n(&board->log_untold, __ATOMIC_RELAXED)) {
+	return true;
+}
+
+void accesslog_end(int status, uint64_t memory, accesslog_header header, const void *response)
+{
+	if (finish(status, memory, header, response) && __atomic_load_n(&board->log_untold, __ATOMIC_RELAXED)) {
 		tell_lost();
 	}
+}
+
+void kraal_log_answered(const struct kraal_worker *who, int fd, const uint8_t *pairs, size_t size, int status)
+{
+	struct fcgi_connection connection;
+	struct script script = {0};
+	accesslog_open(who);
+	fcgi_open(&connection, fd);
+	if (params_append(&connection.params, pairs, size, FCGI_PARAMS_MAX) == 0 && params_decode(&connection.params) == 0) {
+		script.uri = PARAM_GET(&connection.params, "SCRIPT_NAME");
+		accesslog_begin(&connection, &script, NULL);
+		record.waited_ns = waiting_time(&connection.params, record.started_ns);
+		/* If it is lost a worker tells: a manager has another way to the error log. */
+		finish(status, 0, NULL, NULL);
+	}
+	params_release(&connection.params);
 }

@@ -95,7 +95,8 @@ struct kraal_scoreboard {
 	uint32_t max_queue;    /* atomic: the most that were seen */
 	uint64_t connections;  /* atomic: taken from the listener */
 	uint64_t memory_peak;  /* atomic: the most memory that a request needed, see the slot's `memory` */
-	uint8_t reserved[16];
+	uint64_t turned_away;  /* written by the manager: requests that it has answered with 503, see bouncer.py */
+	uint8_t reserved[8];
 	struct kraal_layout layout;  /* for programs that look into workers */
 };
 
@@ -151,21 +152,11 @@ void kraal_alarm_set(void *scoreboard, uint32_t active);
 
 /* Where the buckets of a histogram end, in microseconds; one more is for what takes longer. */
 enum kraal_bound {
-	KRAAL_BOUND_0 = 1000,
-	KRAAL_BOUND_1 = 2500,
-	KRAAL_BOUND_2 = 5000,
-	KRAAL_BOUND_3 = 10000,
-	KRAAL_BOUND_4 = 25000,
-	KRAAL_BOUND_5 = 50000,
-	KRAAL_BOUND_6 = 100000,
-	KRAAL_BOUND_7 = 250000,
-	KRAAL_BOUND_8 = 500000,
-	KRAAL_BOUND_9 = 1000000,
-	KRAAL_BOUND_10 = 2500000,
-	KRAAL_BOUND_11 = 5000000,
-	KRAAL_BOUND_12 = 10000000,
-	KRAAL_BOUND_13 = 30000000,
-	KRAAL_BOUND_14 = 60000000
+	KRAAL_BOUND_0 = 1000, KRAAL_BOUND_1 = 2500, KRAAL_BOUND_2 = 5000,
+	KRAAL_BOUND_3 = 10000, KRAAL_BOUND_4 = 25000, KRAAL_BOUND_5 = 50000,
+	KRAAL_BOUND_6 = 100000, KRAAL_BOUND_7 = 250000, KRAAL_BOUND_8 = 500000,
+	KRAAL_BOUND_9 = 1000000, KRAAL_BOUND_10 = 2500000, KRAAL_BOUND_11 = 5000000,
+	KRAAL_BOUND_12 = 10000000, KRAAL_BOUND_13 = 30000000, KRAAL_BOUND_14 = 60000000
 };
 #define KRAAL_BUCKETS 16
 
@@ -342,8 +333,13 @@ struct kraal_worker {
 	int handoff_other;            /* if there are: where requests are given to the workers of the other kind */
 	const char *pool;             /* for fpm_get_status() */
 	const char *policy;
+	int bounded;                  /* who waits may be turned away: fpm_get_status() says how many were */
 	const struct kraal_access *access; /* NULL: no access log */
 };
+
+/* For the manager: write the access log's line of a request that it has answered itself.  `pairs` are the params as
+ * FastCGI has them, `fd` is the connection; of `who` only access, pool, manager and scoreboard count. */
+void kraal_log_answered(const struct kraal_worker *who, int fd, const uint8_t *pairs, size_t size, int status);
 
 /* What the local page was asked for; valid until kraal_answer. */
 struct kraal_page_request {

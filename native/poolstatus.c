@@ -102,5 +102,8 @@ void poolstatus_export(zval *status)
 #if PHP_VERSION_ID >= 80400
 	add_assoc_long(status, "memory-peak", (zend_long)board->memory_peak);
 #endif
+	if (worker->bounded) {
+		add_assoc_long(status, "turned-away", (zend_long)board->turned_away);
+	}
 	add_assoc_zval(status, "procs", &processes);
 }

@@ -93,6 +93,8 @@ class Order:
     # (hexadecimal IPv6 address, IPv4 as ::ffff:a.b.c.d; prefix length); None means any peer
     allowed_clients: tuple[tuple[str, int], ...] | None = None
     client_complaints: tuple[str, ...] = ()  # what workers say about that list
+    queue_length: int = 0  # connections that may wait; 0: any number
+    queue_wait: int = 0  # seconds that they may; 0: any time
     status_path: str | None = None
     ping_path: str | None = None
     ping_response: str = "pong"
@@ -124,6 +126,11 @@ class Order:
             max_spawn_rate=self.max_spawn_rate,
             idle_timeout=self.idle_timeout,
         )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a limit for who waits."""
+        return self.queue_length > 0 or self.queue_wait > 0
 
     @property
     def slots(self) -> int:

@@ -4,7 +4,7 @@ Only a pool manager and its workers import this; a master never maps libphp.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from mmap import mmap
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from kraal import __version__
 from kraal._native import _bridge
+from kraal.boot import Order
 from kraal.errors import Exit, StartError
 from kraal.layout import Layout
 from kraal.ledger import Ending
@@ -170,6 +171,14 @@ class Php:
         """Count a worker that has ended."""
         self._library.kraal_ledger_ending(_ffi.from_buffer(ledger), int(why))
 
+    def answered_log(self, order: Order, pipe: int, scoreboard: mmap) -> Callable[[int, bytes, int], None]:
+        """What writes the access log's line of a request that this process, a manager, has answered itself.
+
+        It takes the descriptor of the connection, the params as FastCGI has them, and the status.  `pipe`
+        leads to the scribe.
+        """
+        return AnsweredLog(self._library, order, pipe, scoreboard).note
+
     def worker(self, settings: "WorkerSettings", scoreboard: mmap, ledger: mmap) -> "Worker":
         """What is to be a worker."""
         return Worker(self._library, settings, scoreboard, ledger)
@@ -219,6 +228,7 @@ class WorkerSettings:
     handoff_other: int
     pool: str
     policy: str
+    bounded: bool
     access: Access | None
     access_pipe: int
 
@@ -254,7 +264,7 @@ class Worker:
         texts = {name: _text(getattr(settings, name)) for name in _TEXTS}
         allowed = _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks)
         board, book = _ffi.from_buffer(scoreboard), _ffi.from_buffer(ledger)
-        access, *beneath = _access(settings)
+        access, *beneath = _access(settings.access, settings.access_pipe, settings.log_limit)
         # C keeps pointers to all of these, so they live as long as the worker.
         self._kept = (texts, allowed, board, book, access, beneath)
         self.struct = _ffi.new(
@@ -278,6 +288,7 @@ class Worker:
                 "terminate_timeout": settings.terminate_timeout,
                 "access": access,
                 "handoff_other": settings.handoff_other,
+                "bounded": settings.bounded,
                 **texts,
             },
         )
@@ -319,9 +330,24 @@ class Newborn:
     outcome: Outcome | None  # of its first `serve`; None: it has not started
 
 
-def _access(settings: WorkerSettings) -> list[Any]:
+class AnsweredLog:
+    """The access log of a pool, for its manager."""
+
+    def __init__(self, library: Any, order: Order, pipe: int, scoreboard: mmap) -> None:
+        self._library = library
+        name, board = _text(order.pool), _ffi.from_buffer(scoreboard)
+        access, *beneath = _access(order.access, pipe, order.log_limit)
+        self._kept = (name, board, access, beneath)
+        fields = {"access": access, "pool": name, "manager": os.getppid(), "scoreboard": board}
+        self._worker = _ffi.new("struct kraal_worker *", fields)
+
+    def note(self, fd: int, pairs: bytes, status: int) -> None:
+        """Write a line."""
+        self._library.kraal_log_answered(self._worker, fd, pairs, len(pairs), status)
+
+
+def _access(access: Access | None, pipe: int, limit: int) -> list[Any]:
     """A struct kraal_access, and what it points to."""
-    access = settings.access
     if access is None:
         return [_ffi.NULL]
     texts = [_text(text) for _item, _form, text in access.steps]
@@ -332,11 +358,11 @@ def _access(settings: WorkerSettings) -> list[Any]:
     array = _ffi.new("struct kraal_log_step[]", steps)
     suppressed = _text("".join(f"{path}\n" for path in access.suppressed))
     fields = {
-        "pipe": settings.access_pipe,
+        "pipe": pipe,
         "steps": array,
         "step_count": len(steps),
         "json": access.json,
-        "limit": settings.log_limit,
+        "limit": limit,
         "suppressed": suppressed,
     }
     return [_ffi.new("struct kraal_access *", fields), array, suppressed, texts]

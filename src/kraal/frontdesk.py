@@ -1,15 +1,20 @@
-"""What a manager does for those who come: it counts who waits, and answers whom it can without a worker."""
+"""What a manager does for those who come: it counts who waits, answers whom it can without a worker, and
+turns away whom there is no room for.
+"""
 
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from kraal import peers
+from kraal import bouncer, peers
 from kraal.boot import Descriptor, Order
+from kraal.bouncer import Bouncer
+from kraal.fastcgi.events import ParamsComplete
 from kraal.gatekeeper import Gatekeeper
 from kraal.listenqueue import ListenQueue
 from kraal.localpages import LocalPages, PageRequest
+from kraal.overload import Bounds
 from kraal.reception import Reception
 from kraal.scoreboard import Scoreboard
 from kraal.unix.loop import Loop
@@ -20,11 +25,14 @@ _PARAMS = (b"SCRIPT_NAME", b"REQUEST_METHOD", b"QUERY_STRING")
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What only PHP and the native library can do."""
+    """What others do for it."""
 
     note_queue: Callable[[int, int], None]  # how many connections wait, and how many can
     powered_by: Callable[[], bytes]  # the header that PHP would put in front of an answer
     php_version: tuple[int, int]
+    log: Callable[[int, bytes, int], None] | None  # see bouncer.py
+    is_full: Callable[[], bool]
+    warn: Callable[[str], None]
 
 
 class FrontDesk:
@@ -47,6 +55,26 @@ class FrontDesk:
         is_allowed = partial(peers.is_allowed, networks=order.allowed_clients)
         self._reception = Reception(loop, self._page, most=_MOST_GUESTS, is_allowed=is_allowed)
         self._listener = socket.socket(fileno=Descriptor.PAGES) if order.pages_apart else None
+        self._bouncer: Bouncer | None = None
+        self._paths = {path.encode() for path in (order.status_path, order.ping_path) if path}
+        if order.bounded:
+            self._bouncer = Bouncer(
+                loop,
+                Descriptor.LISTENER,
+                self.queue,
+                scoreboard,
+                Bounds(order.queue_length, order.queue_wait),
+                # On a listener that is the residents', the idle ones of the others take nobody.
+                bouncer.Means(
+                    means.is_full,
+                    lambda: 0 if order.residents else count()[0],
+                    self._page_within,
+                    means.warn,
+                    means.log,
+                ),
+                max_children=order.max_children,
+                is_allowed=is_allowed,
+            )
 
     def open(self) -> None:
         """Answer from now on."""
@@ -56,6 +84,8 @@ class FrontDesk:
     def keep(self) -> None:
         """To be said when there may be a first worker."""
         self._gatekeeper.keep()
+        if self._bouncer:
+            self._bouncer.keep()
 
     def waiting(self) -> int:
         """How many connections wait for a worker."""
@@ -68,18 +98,29 @@ class FrontDesk:
             self._loop.unwatch(self._listener.fileno())
             self._listener.close()
             self._listener = None
+        if self._bouncer:
+            self._bouncer.rest()
 
     def close(self) -> None:
         """Answer nobody any more."""
         self.rest()
         self._reception.close()
+        if self._bouncer:
+            self._bouncer.close()
 
     def close_in_child(self) -> None:
         """After fork: nothing of this is the worker's."""
         self._reception.close_in_child()
         if self._listener:
             self._listener.close()
+        if self._bouncer:
+            self._bouncer.close_in_child()
 
-    def _page(self, params: dict[bytes, bytes]) -> bytes:
+    def _page_within(self, asked: ParamsComplete, fd: int) -> bytes | None:
+        """The page, if it is one, that was asked for where requests come in."""
+        return self._page(asked, fd) if asked.params.get(b"SCRIPT_NAME") in self._paths else None
+
+    def _page(self, asked: ParamsComplete, _fd: int) -> bytes:
+        params = asked.params
         request = PageRequest(*(params.get(name, b"").decode("utf-8", "replace") for name in _PARAMS))
         return self._powered_by() + self._pages.answer(request)

@@ -35,6 +35,7 @@ _POOLS = (
     "most active",
     "requests",
     "slow",
+    "turned away",
     "queue",
     "deepest queue",
     "queue limit",

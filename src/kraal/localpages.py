@@ -53,5 +53,6 @@ class LocalPages:
             clock_ns=time.monotonic_ns(),
             listen_queue=depth.waiting,
             listen_queue_length=depth.limit,
+            is_bounded=self._order.bounded,
             has_memory_peak=self._has_memory_peak,
         )

@@ -54,6 +54,8 @@ def order_for(
         body_files=pool.limit_body_files,
         allowed_clients=clients.networks if clients else None,
         client_complaints=pool.client_complaints,
+        queue_length=pool.queue_max_length,
+        queue_wait=pool.queue_max_wait,
         status_path=pool.pm_status_path,
         ping_path=pool.ping_path,
         ping_response=pool.ping_response or "pong",

@@ -29,6 +29,7 @@ from kraal.obituary import describe
 from kraal.ration import Ration
 from kraal.residents import Hands as ResidentHands
 from kraal.residents import Residents
+from kraal.scales import Scales
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
 from kraal.timekeeper import Hands, Timekeeper
@@ -60,7 +61,12 @@ class Manager:
         ledger = memory.map_shared(Descriptor.LEDGER)
         self._coroner = Coroner(order, partial(php.note_ending, ledger))
         self._crew = Crew(self._scoreboard)
-        means = Means(partial(php.note_queue, self._scoreboard.memory), php.powered_by, php.version)
+        self._scales = Scales(order.max_memory, self._crew, self._relay.log)
+        warn = partial(self._relay.log, Level.WARNING)
+        board = self._scoreboard.memory
+        answered = php.answered_log(order, self._scribe.pipe, board) if self._scribe else None
+        note = partial(php.note_queue, board)
+        means = Means(note, php.powered_by, php.version, answered, self._is_full, warn)
         self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
         self._news = News()
         self._residents = self._expect_residents()
@@ -69,7 +75,7 @@ class Manager:
         self._lookout = Lookout(
             self._loop,
             Descriptor.TAKE if order.residents else Descriptor.LISTENER,
-            set_alarm=partial(php.set_alarm, self._scoreboard.memory),
+            set_alarm=partial(php.set_alarm, board),
             count=self._crew.count,
             look=self._look,
         )
@@ -78,13 +84,12 @@ class Manager:
         self._respawn: Timer | None = None
         self._climbing = Climbing(self._loop, self._crew, self._leave)
         self._draining = False  # for a reload
-        warn = partial(self._relay.log, Level.WARNING)
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
             self._loop,
             self._scoreboard,
-            Hands(partial(php.end_request, self._scoreboard.memory), OVERTIME_SIGNAL, warn),
-            diary.of(order, php.layout(self._scoreboard.memory), self._loop, self._scoreboard, self._relay),
+            Hands(partial(php.end_request, board), OVERTIME_SIGNAL, warn),
+            diary.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
         patience = self._size.idle_timeout
@@ -107,9 +112,7 @@ class Manager:
         self._frontdesk.open()
         gc.freeze()
         streams.let_go_of_terminal(null)
-        if self._order.max_memory and not process.own_memory(os.getpid()):
-            text = "pm.max_memory has no effect: there is no /proc to read it from (chroot?)"
-            self._relay.log(Level.WARNING, text)
+        self._scales.check()
         if self._residents:
             self._residents.start()
         else:
@@ -209,6 +212,11 @@ class Manager:
     def _waiting(self) -> int:
         return self._handoff.waiting() if self._residents else self._frontdesk.waiting()
 
+    def _is_full(self) -> bool:
+        """Whether those who wait get no further worker."""
+        stuck = bool(self._residents) or self._ration.is_short or self._failed_starts > 1
+        return sizing.is_full(self._size, len(self._crew.ordinary), stuck=stuck)
+
     def _look(self) -> bool:
         seen = self._crew.look(self._loop.now(), waiting=self._waiting())
         plan = sizing.crowd(self._size, seen, self._state)
@@ -234,19 +242,12 @@ class Manager:
         process.send(pid, signal.SIGQUIT)
 
     def _replace_too_large(self) -> None:
-        limit = self._order.max_memory
-        if not limit:
-            return
-        sizes = self._crew.sizes()
-        pid = sizing.too_large(sizes, limit)
-        if pid is None:
-            return
-        text = f"child {pid} has {sizes[pid]} bytes of memory, more than pm.max_memory ({limit})"
-        self._relay.log(Level.NOTICE, f"{text}: replacing it")
-        self._crew.ask(pid, Asked.REPLACED)
-        # First the other one, if there is room.
-        self._fill()
-        process.send(pid, signal.SIGQUIT)
+        pid = self._scales.too_heavy()
+        if pid is not None:
+            self._crew.ask(pid, Asked.REPLACED)
+            # First the other one, if there is room.
+            self._fill()
+            process.send(pid, signal.SIGQUIT)
 
     # ------------------------------------------------------------ workers
 

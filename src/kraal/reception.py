@@ -1,4 +1,5 @@
-"""Answers FastCGI requests in the manager itself, without a worker: the pages of `pm.status_listen`.
+"""Answers FastCGI requests in the manager itself, without a worker: the pages of `pm.status_listen`, and
+those who are turned away.
 
 Whoever connects is foreign, and nobody of them may hold up the pool: there is a limit for how many there are,
 for how long each may take and for how much it may send.
@@ -22,7 +23,7 @@ from kraal.fastcgi.events import (
 from kraal.fastcgi.states import ServerState
 from kraal.unix.loop import Loop, Timer
 
-Answer = Callable[[dict[bytes, bytes]], bytes]
+Answer = Callable[[ParamsComplete, int], bytes]
 
 _AT_ONCE = 16  # connections let in, before others have their turn
 _MOST_PARAMS = 1 << 16
@@ -38,12 +39,25 @@ _LINGER = 2.0
 class Reception:
     """Every connection that a manager has."""
 
-    def __init__(self, loop: Loop, answer: Answer, *, most: int, is_allowed: Callable[[str], bool]) -> None:
-        """`answer` gives the CGI response to params; `is_allowed` says whether a peer may come in."""
+    def __init__(
+        self,
+        loop: Loop,
+        answer: Answer,
+        *,
+        most: int,
+        is_allowed: Callable[[str], bool],
+        keep: bool = True,
+    ) -> None:
+        """`answer` gives the CGI response to params, and is told on which descriptor they came.
+
+        `most` is how many there may be, `is_allowed` says whether a peer may come in, and `keep` whether a
+        connection is kept after an answer if the web server likes.
+        """
         self._loop = loop
         self._answer = answer
         self._most = most
         self._is_allowed = is_allowed
+        self._keep = keep
         self._guests: dict[int, _Guest] = {}  # those that were heard of longest ago first
 
     def __len__(self) -> int:
@@ -86,7 +100,7 @@ class Reception:
             # Who has been silent longest; the newest one would be a rule for whoever wants to keep us busy.
             next(iter(self._guests.values())).leave()
         opened.setblocking(False)
-        guest = _Guest(opened, self._loop, self._answer, self._forget, self._heard_of)
+        guest = _Guest(opened, self._loop, self._answer, self._forget, self._heard_of, keep=self._keep)
         self._guests[opened.fileno()] = guest
         guest.stay()
 
@@ -107,12 +121,15 @@ class _Guest:
         answer: Answer,
         forget: Callable[[int], None],
         heard_of: Callable[[int], None],
+        *,
+        keep: bool,
     ) -> None:
         self.socket = opened
         self._loop = loop
         self._answer = answer
         self._forget = forget
         self._heard_of = heard_of
+        self._keep = keep
         self._connection = ServerConnection(max_params_size=_MOST_PARAMS)
         self._output = bytearray()
         self._unasked = 0
@@ -177,7 +194,8 @@ class _Guest:
     def _react(self, event: ServerEvent) -> None:
         if isinstance(event, ParamsComplete):
             # Now, and not when the body has come: nobody reads it.
-            self._output += self._connection.stdout(self._answer(event.params)) + self._connection.end()
+            self._output += self._connection.stdout(self._answer(event, self.socket.fileno()))
+            self._output += self._connection.end(close=not self._keep)
             self._expect(_PATIENCE)
         elif isinstance(event, Aborted):
             self._output += self._connection.end()

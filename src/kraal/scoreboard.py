@@ -78,6 +78,7 @@ class PoolState:
     queue_limit: int = 0
     max_queue: int = 0
     connections: int = 0
+    turned_away: int = 0  # requests that the manager has answered with 503
     memory_peak: int = 0
     log_lost: int = 0
     slots: int = 0
@@ -220,6 +221,14 @@ class Scoreboard:
         """One more request was slow."""
         self._header.slow += 1
 
+    def count_turned_away(self) -> None:
+        """One more request was turned away."""
+        self._header.turned_away = (self._header.turned_away + 1) & 0xFFFFFFFFFFFFFFFF
+
+    def connections(self) -> int:
+        """How many connections the workers have taken from the listener."""
+        return int(self._header.connections)
+
     def requests(self, index: int) -> int:
         """How many requests the worker in a slot has taken."""
         return int(self._slots[index].requests)
@@ -246,6 +255,7 @@ class Scoreboard:
             queue_limit=int(header.queue_limit),
             max_queue=int(header.max_queue),
             connections=int(header.connections),
+            turned_away=int(header.turned_away),
             memory_peak=int(header.memory_peak),
             log_lost=int(header.log_lost),
             slots=self._count,

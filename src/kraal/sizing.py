@@ -111,6 +111,11 @@ def may_start(policy: Policy, seen: Seen, state: State) -> bool:
     return state.started < policy.most_at_once
 
 
+def is_full(policy: Policy, total: int, *, stuck: bool) -> bool:
+    """Whether those who wait get no further worker; `stuck` tells that none can be started."""
+    return policy.kind == STATIC or stuck or total >= policy.max_children
+
+
 def has_to_tick(policy: Policy, seen: Seen, state: State, max_memory: int) -> bool:
     """Whether `tick`, or the memory of workers, is to be looked at in a second."""
     if policy.kind == DYNAMIC:

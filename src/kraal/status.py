@@ -70,6 +70,12 @@ _METRICS = (
         "The number of requests that exceeded your 'request_slowlog_timeout' value.",
     ),
     ("memory peak", "memory_peak", "gauge", "The memory usage peak since FPM has started."),
+    (
+        "turned away",
+        "turned_away",
+        "counter",
+        "The number of requests that were answered with 503 because too many waited.",
+    ),
 )
 
 Row = dict[str, str | int | float]
@@ -86,6 +92,7 @@ class Page:
     clock_ns: int  # of the monotonic clock
     listen_queue: int = 0
     listen_queue_length: int = 0
+    is_bounded: bool = False  # who waits may be turned away
     has_memory_peak: bool = False  # as the pages of PHP 8.4 and later have it
 
 
@@ -137,6 +144,8 @@ def _pool_row(page: Page, when: Callable[[float], str | int]) -> Row:
     }
     if page.has_memory_peak:
         row["memory peak"] = state.memory_peak
+    if page.is_bounded:
+        row["turned away"] = state.turned_away  # not php-fpm's
     return row
 
 

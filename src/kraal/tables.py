@@ -34,6 +34,7 @@ def pools(states: Mapping[str, PoolState]) -> list[Row]:
             "requests": state.accepted,
             "slow": state.slow,
             "limit reached": state.max_children_reached,
+            "turned away": state.turned_away,
             "queue": state.queue,
             "deepest queue": state.max_queue,
             "queue limit": state.queue_limit,

@@ -161,6 +161,7 @@ def _settings(place: Place, *, resident: bool) -> WorkerSettings:
         handoff_other=Descriptor.GIVE if resident else Descriptor.RESIDENT_GIVE,
         pool=order.pool,
         policy=order.policy,
+        bounded=order.bounded,
         access=order.access,
         access_pipe=place.access,
     )

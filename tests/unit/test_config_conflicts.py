@@ -35,6 +35,11 @@ CONFLICTS = [
         "pm.max_requests_jitter = 5",
         "pm.max_requests_jitter has no effect without pm.max_requests or worker.max_requests",
     ),
+    (
+        GOOD,
+        "queue.max_length = 128\nlisten.backlog = 128",
+        "queue.max_length (128) cannot be reached: listen.backlog (128) is not greater",
+    ),
     (GOOD, "ping.response = pong", "ping.response has no effect without ping.path"),
     (
         GOOD,

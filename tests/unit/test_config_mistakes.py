@@ -44,6 +44,8 @@ IN_LINE = {
 # The same for what is said of the pool, with the place behind it.
 IN_POOL = {
     "pm.max_requests_jitter = -1": "pm.max_requests_jitter can't be negative",
+    "queue.max_length = -1": "queue.max_length can't be negative",
+    "queue.max_wait = -1": "queue.max_wait can't be negative",
     "listen =": "no listen address have been defined!",
     "ping.path = ping": "the ping path 'ping' must start with a '/'",
     "pm.status_path = /": "the status path '/' is not long enough",

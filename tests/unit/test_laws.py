@@ -63,6 +63,7 @@ PURE = {
     "kraal.metrics.families",
     "kraal.options",
     "kraal.orders",
+    "kraal.overload",
     "kraal.overtime",
     "kraal.panel",
     "kraal.phpini",

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from kraal import stopping
 from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Account, Global, PhpValue, Pm, Pool
@@ -62,6 +64,13 @@ def test_pool_is_told_how_its_number_of_workers_is_governed() -> None:
         idle_timeout=11.0,
     )
     assert (told.max_memory, told.max_requests, told.max_requests_jitter) == (1 << 20, 100, 10)
+
+
+@pytest.mark.parametrize(("length", "wait"), [(0, 0), (7, 0), (0, 3), (7, 3)])
+def test_queue_has_a_limit_only_if_one_is_set(length: int, wait: int) -> None:
+    told = order(replace(POOL, queue_max_length=length, queue_max_wait=wait))
+
+    assert (told.queue_length, told.queue_wait, told.bounded) == (length, wait, length + wait > 0)
 
 
 def test_root_becomes_the_user_of_the_pool() -> None:

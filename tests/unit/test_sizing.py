@@ -322,3 +322,21 @@ def test_delay_doubles_from_a_tenth_of_a_second_to_ten_seconds() -> None:
 @given(st.integers(min_value=0, max_value=10**30))
 def test_delay_stays_within_ten_seconds_however_often_starts_fail(failures: int) -> None:
     assert 0.0 <= sizing.respawn_delay(failures) <= 10.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "total", "stuck", "full"),
+    [
+        (FIXED, 5, False, True),
+        (FIXED, 4, False, True),  # one is being replaced: none more will come
+        (SPARE, 19, False, False),
+        (SPARE, 20, False, True),
+        (SPARE, 2, True, True),
+        (CALLED, 0, False, False),
+        (CALLED, 3, False, True),
+    ],
+)
+def test_pool_is_full_when_no_further_worker_comes(
+    policy: Policy, total: int, stuck: bool, full: bool
+) -> None:
+    assert sizing.is_full(policy, total, stuck=stuck) is full

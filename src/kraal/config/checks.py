@@ -85,8 +85,13 @@ def _check_pm(pool: Pool) -> Iterator[Finding]:
         yield _alert("the process manager is missing (static, dynamic or ondemand)", "pm")
     if pool.pm_max_children < 1:
         yield _alert("pm.max_children must be a positive value", "pm.max_children")
-    if pool.pm_max_requests_jitter < 0:
-        yield Finding("pm.max_requests_jitter can't be negative", ("pm.max_requests_jitter",))
+    for name, value in (
+        ("pm.max_requests_jitter", pool.pm_max_requests_jitter),
+        ("queue.max_length", pool.queue_max_length),
+        ("queue.max_wait", pool.queue_max_wait),
+    ):
+        if value < 0:
+            yield Finding(f"{name} can't be negative", (name,))
 
 
 def _check_dynamic(pool: Pool) -> Iterator[Finding]:

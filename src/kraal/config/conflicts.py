@@ -45,6 +45,7 @@ def conflicts_of_process(global_: Global, pools: tuple[Pool, ...]) -> Iterator[F
 def conflicts_of_pool(pool: Pool, environ: Mapping[str, str] | None) -> Iterator[Finding]:
     """Look at one pool; `environ` is the master's, or None if that is not known."""
     yield from _of_listening(pool)
+    yield from _of_queue(pool)
     yield from _of_process_manager(pool)
     for name, others in _NEEDS:
         if name in _set(pool) and not any(_value(pool, other) for other in others):
@@ -88,6 +89,15 @@ def _of_listening(pool: Pool) -> Iterator[Finding]:
         yield from _idle(pool, _OF_SOCKET_FILES, f"on listen = {pool.listen}, which is no socket file")
     elif pool.listen_allowed_clients:
         yield from _idle(pool, ("listen.allowed_clients",), "on a Unix socket")
+
+
+def _of_queue(pool: Pool) -> Iterator[Finding]:
+    if 0 < pool.listen_backlog <= pool.queue_max_length:
+        text = (
+            f"queue.max_length ({pool.queue_max_length}) cannot be reached: "
+            f"listen.backlog ({pool.listen_backlog}) is not greater"
+        )
+        yield _warning(text, "queue.max_length", "listen.backlog")
 
 
 def _of_process_manager(pool: Pool) -> Iterator[Finding]:

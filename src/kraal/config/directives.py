@@ -173,6 +173,21 @@ POOL = (
         )
     ),
     _own(_pool("pm.max_memory", Kind.SIZE, "Memory at which a worker is replaced; 0 is never.")),
+    _own(
+        _pool(
+            "queue.max_length",
+            Kind.INTEGER,
+            "Most connections that may wait while all workers are busy: more are answered with 503; "
+            "0 is no limit.",
+        )
+    ),
+    _own(
+        _pool(
+            "queue.max_wait",
+            Kind.TIME,
+            "Longest that a connection may wait for a worker: then it is answered with 503; 0 is no limit.",
+        )
+    ),
     _pool("pm.status_path", Kind.TEXT, "URI of the status page."),
     _pool("pm.status_listen", Kind.TEXT, "Address that answers status and ping pages only.", "8.0"),
     _pool("ping.path", Kind.TEXT, "URI that answers that the pool is alive."),

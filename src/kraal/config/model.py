@@ -127,6 +127,8 @@ class Pool:
     pm_max_requests: int = 0
     pm_max_requests_jitter: int = 0
     pm_max_memory: int = 0
+    queue_max_length: int = 0
+    queue_max_wait: int = 0
     pm_status_path: str | None = None
     pm_status_listen: str | None = None
     ping_path: str | None = None

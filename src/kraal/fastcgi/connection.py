@@ -141,8 +141,8 @@ class _Connection(Generic[_State, _Event]):
         except KeyError:
             raise LocalProtocolError(f"{step.name} is not possible in state {self.state.name}") from None
 
-    def _end(self) -> None:
-        keep = self._keep_connection and not self._eof_told
+    def _end(self, *, close: bool = False) -> None:
+        keep = self._keep_connection and not self._eof_told and not close
         self._move(Step.END if keep else Step.END_AND_CLOSE)
         self._request_id = records.NULL_REQUEST_ID
 
@@ -169,13 +169,20 @@ class ServerConnection(_Connection[ServerState, ServerEvent]):
         return records.stderr(self._request_id, content)
 
     def end(
-        self, app_status: int = 0, protocol_status: ProtocolStatus = ProtocolStatus.REQUEST_COMPLETE
+        self,
+        app_status: int = 0,
+        protocol_status: ProtocolStatus = ProtocolStatus.REQUEST_COMPLETE,
+        *,
+        close: bool = False,
     ) -> bytes:
-        """The bytes to send at the end of the response.  In state CLOSED, close the connection then."""
+        """The bytes to send at the end of the response.  In state CLOSED, close the connection then.
+
+        `close` has that state also where the web server wants to keep the connection.
+        """
         request_id = self._request_id
         if self.state is ServerState.IDLE:
             raise LocalProtocolError("there is no request to end")
-        self._end()
+        self._end(close=close)
         complete = protocol_status is ProtocolStatus.REQUEST_COMPLETE
         streams_end = records.stdout_end(request_id) if complete else b""
         return streams_end + records.end_request(request_id, app_status, protocol_status)
