@@ -10,7 +10,9 @@ from functools import cached_property
 from kraal import fingerprints, generation
 from kraal.boards import Boards
 from kraal.boot import Descriptor, Order, Php
+from kraal.budget import Claim
 from kraal.config.model import Config, Pool
+from kraal.estate import Tenant
 from kraal.generation import Event, State
 from kraal.orders import drain_timeout, order_for
 from kraal.unix import memory, privileges, process
@@ -49,6 +51,38 @@ class Manager:
     patience: float | None = None  # seconds that it drains at most for a reload
     said: int | None = None  # see Descriptor.SAID; until it was read
     rehearsing: bool = False  # see dormancy.py
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> "Manager":
+        """One that somebody else executed."""
+        return cls(
+            tenant.pool,
+            Pid(tenant.pid),
+            Channel(tenant.fd),
+            tenant.started,
+            State.SERVING if tenant.serving else State.STARTING,
+            tenant.decorated,
+            tenant.access_log,
+            tenant.fingerprint,
+            tenant.patience,
+        )
+
+    def tenant(self, claim: Claim) -> Tenant:
+        """For whoever takes over."""
+        return Tenant(
+            pool=self.pool,
+            pid=self.pid,
+            fd=self.channel.fileno(),
+            started=self.started,
+            serving=self.state is State.SERVING,
+            decorated=self.decorated,
+            access_log=self.access_log,
+            fingerprint=self.fingerprint,
+            patience=self.patience,
+            serial=claim.serial,
+            wanted=claim.wanted,
+            granted=claim.granted,
+        )
 
     def happened(self, event: Event) -> None:
         """Go on to the next state."""

@@ -20,18 +20,20 @@ from kraal.estate import Tenant
 from kraal.generation import Event, State
 from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
+from kraal.launch import MOST_ENDED, Launch, Verdict
 from kraal.launcher import Launcher, Manager, Setting
 from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
 from kraal.orphans import Orphans
 from kraal.unix import process
-from kraal.unix.channel import Channel, Kind, Output
+from kraal.unix.channel import Kind, Output
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 
 # Messages of one manager, and then others have their turn.
 _TURN = 64
 _MOST_SAID = 1 << 16  # of what PHP says while it starts
+_LOOK = 1.0
 # A manager that is stuck longer than its stop ladder takes is killed with all its workers.
 _GRACE = 3.0
 
@@ -71,7 +73,7 @@ class Managers:
         self._failed_starts: dict[str, int] = {}
         self.allotment = Allotment(config, self._grant, log.warning)
         self.orphans = Orphans(loop, self.allotment.count_orphans)
-        self._served: Set[str] = frozenset()
+        self._launch = Launch(self._pools)
         self.launched = False
         self.stopping = False
 
@@ -85,14 +87,15 @@ class Managers:
 
         Pools that may sleep need none to be served; they sleep from `let_sleep` on.
         """
-        self._served = served | {pool.name for pool in self._pools.values() if may_sleep(pool)}
+        asleep = {pool.name for pool in self._pools.values() if may_sleep(pool)}
         for pool in self._pools.values():
-            if pool.name not in self._served:
+            if pool.name not in served | asleep:
                 self._loop.call_later(0, partial(self._start, pool))
         rehearsal = rehearsed(self._pools.values())
         if rehearsal and rehearsal.name not in served:
-            self._served -= {rehearsal.name}
+            asleep -= {rehearsal.name}
             self._loop.call_later(0, partial(self._start, rehearsal, rehearsing=True))
+        self._launch.wait_for_all_but(served | asleep)
         self._loop.call_later(0, self.check_launched)
 
     def take_over(self, tenants: Iterable[Tenant], *, superseded: bool = False) -> list[Manager]:
@@ -103,18 +106,7 @@ class Managers:
                 # It ended on the way from master to master, and was reaped for a stranger.
                 os.close(tenant.fd)
                 continue
-            state = State.SERVING if tenant.serving else State.STARTING
-            manager = Manager(
-                tenant.pool,
-                Pid(tenant.pid),
-                Channel(tenant.fd),
-                tenant.started,
-                state,
-                tenant.decorated,
-                tenant.access_log,
-                tenant.fingerprint,
-                tenant.patience,
-            )
+            manager = Manager.of(tenant)
             if superseded:
                 manager.happened(Event.SUPERSEDED)
             claim = Claim(tenant.serial, tenant.wanted, tenant.granted, leaving=superseded)
@@ -129,38 +121,25 @@ class Managers:
         for manager in self._table.values():
             if manager.state is State.SERVING:
                 manager.decorated = self._pools[manager.pool].decorate_workers_output
-        serving = self.serving()
+        at_work = self._at_work()
         for pool in self._pools.values():
-            if pool.name not in serving and not may_sleep(pool):
+            if pool.name not in at_work and not may_sleep(pool):
                 self._start_again(pool, failed=False)
         self._owner.launched()
 
     def let_sleep(self) -> None:
         """From now on pools that have no manager and need none get one when somebody comes."""
-        at_work = {each.pool for each in self._table.values() if each.state is not State.DRAINING}
+        at_work = self._at_work()
         for pool in self._pools.values():
             if may_sleep(pool) and pool.name not in at_work:
                 self._dormancy.begin(pool.name)
 
+    def _at_work(self) -> set[str]:
+        return {each.pool for each in self._table.values() if each.state is not State.DRAINING}
+
     def tenants(self) -> tuple[Tenant, ...]:
         """What there is to take over."""
-        return tuple(
-            Tenant(
-                pool=each.pool,
-                pid=each.pid,
-                fd=each.channel.fileno(),
-                started=each.started,
-                serving=each.state is State.SERVING,
-                decorated=each.decorated,
-                access_log=each.access_log,
-                fingerprint=each.fingerprint,
-                patience=each.patience,
-                serial=self.allotment[each.pid].serial,
-                wanted=self.allotment[each.pid].wanted,
-                granted=self.allotment[each.pid].granted,
-            )
-            for each in self._table.values()
-        )
+        return tuple(each.tenant(self.allotment[each.pid]) for each in self._table.values())
 
     def _start(self, pool: Pool, *, rehearsing: bool = False) -> None:
         if self.stopping:
@@ -176,6 +155,17 @@ class Managers:
         manager.rehearsing = rehearsing
         self._add(manager)
         self._hand_access_log(manager)
+        self._loop.call_later(_LOOK, partial(self._end_if_stopped, manager))
+
+    def _end_if_stopped(self, manager: Manager) -> None:
+        """Its user can stop a manager that starts, and whoever waits for it would wait for ever."""
+        if manager.state is not State.STARTING:
+            return
+        if process.is_stopped(manager.pid):
+            text = f"manager {manager.pid} was stopped while it started: killing it"
+            self._log.warning(f"[pool {manager.pool}] {text}")
+            process.send(manager.pid, signal.SIGKILL)
+        self._loop.call_later(_LOOK, partial(self._end_if_stopped, manager))
 
     def _start_again(self, pool: Pool, *, failed: bool) -> None:
         """Start another manager, or wait for who needs one; later if earlier ones have failed."""
@@ -283,7 +273,7 @@ class Managers:
 
     def check_launched(self) -> None:
         """Tell the owner, once, when every pool is served."""
-        if not self.launched and self.serving() | self._served >= self._pools.keys():
+        if not self.launched and self._launch.is_complete(self.serving()):
             self.launched = True
             self._owner.launched()
 
@@ -326,11 +316,27 @@ class Managers:
             return
         text = f"[pool {manager.pool}] manager {gone.pid} exited {gone} after {age:.6f} seconds from start"
         if not self.launched:
-            self._fail(StartError(text, exit=Exit.SOFTWARE))
+            self._launch_on(manager, gone, text)
             return
         what = "whoever comes next starts another" if may_sleep(pool) else "starting another"
         self._log.warning(f"{text}; {what}")
         self._start_again(pool, failed=last is State.STARTING or age < sizing.HEALTHY_AGE)
+
+    def _launch_on(self, manager: Manager, gone: process.Exit, text: str) -> None:
+        """Go on with the start, if it was somebody else who ended this manager."""
+        pool, told = self._pools[manager.pool], gone.code in (None, Exit.OK)
+        verdict = self._launch.ended(pool.name) if told else Verdict.FAILS
+        if verdict is Verdict.FAILS:
+            why = f": somebody has ended it {MOST_ENDED} times, and no other pool serves" if told else ""
+            self._fail(StartError(text + why, exit=Exit.SOFTWARE))
+            return
+        forgone = verdict is Verdict.GOES_ON_WITHOUT
+        self._log.warning(f"{text}; starting another{', and not waiting for it' if forgone else ''}")
+        if not manager.rehearsing:
+            self._start_again(pool, failed=True)
+        elif not forgone:
+            self._start(pool, rehearsing=True)
+        self.check_launched()
 
     def _on_last_message(self, manager: Manager) -> None:
         with suppress(KeyError):

@@ -134,13 +134,14 @@ class Manager:
             served=self._crew.requests,
             log=self._relay.log,
             ready=self._serve,
-            failed=self._give_up,
+            failed=partial(self._give_up, partial(self._relay.send, Kind.FAILED)),
+            ended=partial(self._give_up, partial(self._relay.log, Level.ERROR)),
         )
         return Residents(self._order, self._loop, self._news, self._attendants, hands)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, tell: partial[None], why: str) -> None:
         """Nobody is served yet, and nobody can be."""
-        self._relay.send(Kind.FAILED, why)
+        tell(why)
         self._terminate()
 
     # ------------------------------------------------------------ how many
@@ -298,7 +299,7 @@ class Manager:
             level = Level.DEBUG
         self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
         if self._residents:
-            self._residents.part(dead.pid, str(gone))
+            self._residents.part(gone)
 
     # ------------------------------------------------------------ leaving
 

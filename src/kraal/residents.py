@@ -33,6 +33,7 @@ class Hands:
     log: Callable[[int, str], None]
     ready: Callable[[], None]  # all have booted, for the first time
     failed: Callable[[str], None]  # one of them could not, before that
+    ended: Callable[[str], None]  # or was ended by somebody
 
 
 class Residents:
@@ -116,7 +117,7 @@ class Residents:
                 self._check_ready()
             case Kind.FAILED if stage is not Stage.LEAVING:
                 self._stages[pid] = Stage.LEAVING
-                self._fail(item.text)
+                self._fail(item.text, self._hands.failed)
             case Kind.SPENT if stage is Stage.UP:
                 self._stages[pid] = Stage.DUE
             case Kind.ENDED:
@@ -125,13 +126,14 @@ class Residents:
             case _:
                 pass
 
-    def part(self, pid: Pid, how: str) -> bool:
+    def part(self, gone: process.Exit) -> bool:
         """A worker is gone.  Returns whether it was a resident."""
-        if pid not in self._stages:
+        if gone.pid not in self._stages:
             return False
         self.hear()
-        if self._stages.pop(pid) is Stage.BOOTING and not self._stopping:
-            self._fail(f"was being started when its process exited {how}")
+        if self._stages.pop(gone.pid) is Stage.BOOTING and not self._stopping:
+            ended = self._hands.failed if gone.signal is None else self._hands.ended
+            self._fail(f"was being started when its process exited {gone}", ended)
         self._carry_out()
         return True
 
@@ -140,11 +142,11 @@ class Residents:
             self._ready = True
             self._hands.ready()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, tell: Callable[[str], None]) -> None:
         text = f"worker script {self._order.script}: {why}"
         if not self._ready:
             self._stopping = True
-            self._hands.failed(text)
+            tell(text)
             return
         self._failures += 1
         delay = sizing.respawn_delay(self._failures + 1)

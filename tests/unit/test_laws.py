@@ -55,6 +55,7 @@ PURE = {
     "kraal.http.params",
     "kraal.http.pool_config",
     "kraal.http.routing",
+    "kraal.launch",
     "kraal.layout",
     "kraal.logs.lines",
     "kraal.logs.output",

@@ -237,6 +237,13 @@ def blocks(pid: int, number: int) -> bool:
     return False
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has stopped a process by a signal."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
+    return False
+
+
 def own_memory(pid: int) -> int:
     """Bytes in memory that are the process's own: what it shares as files or shared memory is left out."""
     with suppress(OSError), open(f"/proc/{pid}/statm") as file:
