@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kraal.glance import look
+from kraal.holdings import Holdings
 from kraal.scoreboard import PoolState
 from kraal.unix import process, vitals
 from kraal.unix.vitals import Vitals
 
-# Of each look, for the shares of memory: the kernel walks through all pages of a process for one.
-_PATIENCE = 0.05
+# For the shares of memory: seconds of a look, and a part of the time between two at most.  The kernel walks
+# through all pages of a process for one.
+_PATIENCE, _PART = 0.05, 0.025
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +38,11 @@ class Census:
 
     def __init__(self) -> None:
         self._shares: dict[tuple[int, int], int | None] = {}
+        self._looked = 0.0
 
     def take(self, master: int) -> Snapshot:
         """One of them.  Raises StartError if we may not look, or if it is no master."""
-        pools = look(master)
+        pools = Holdings(master).states()
         clock_ns = time.monotonic_ns()
         found = _vitals(worker.pid for state in pools.values() for worker in state.workers)
         workers, managers = kin(master, found, _vitals({each.parent for each in found.values()}))
@@ -60,7 +62,9 @@ class Census:
         before = self._shares
         alive = {(pid, each.started) for pid, each in workers.items()}
         old = [key for key in before if key in alive]
-        deadline = time.monotonic() + _PATIENCE
+        now = time.monotonic()
+        deadline = now + min(_PATIENCE, _PART * (now - self._looked))
+        self._looked = now
         self._shares = {key: before[key] for key in old}
         for key in [*(alive - before.keys()), *old]:
             if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ from kraal.fastcgi import cgi
 from kraal.fastcgi.client import Address, Client
 from kraal.fastcgi.events import StdoutData
 from kraal.given import configuration, php_settings
-from kraal.glance import look
+from kraal.holdings import Holdings
 from kraal.options import Options
 from kraal.scoreboard import PoolState
 from kraal.subcommand import FLAGS, WHICH, Subcommand
@@ -110,7 +110,7 @@ def _chosen(pools: Iterable[Pool], name: str | None) -> list[Pool]:
 def _states(options: Options) -> Mapping[str, PoolState] | str:
     """What the pools do; or why we cannot find the master, or may not look into it."""
     try:
-        return look(whereabouts.master(options))
+        return Holdings(whereabouts.master(options)).states()
     except Error as error:
         return str(error)
 

@@ -6,6 +6,7 @@ no file to clean up, nobody can connect to the master, and who may not see into 
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,8 @@ from dataclasses import asdict, dataclass
 
 _NAME = "kraal-reloads"
 _MOST_TEXT = 4096
+_TOTAL_SIZE = 8
+_TOTAL = re.compile(rb"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def to_bytes(report: Report) -> bytes:
 
 def from_bytes(content: bytes) -> Report | None:
     """Undo `to_bytes`; None for what was read while it was being written."""
-    total, text = content[:8], content[8:].rstrip(b"\n")
+    total, text = content[:_TOTAL_SIZE], content[_TOTAL_SIZE:].rstrip(b"\n")
     if b"%08x" % zlib.crc32(text) != total:
         return None
     return Report(**json.loads(text))
@@ -65,7 +68,11 @@ def find(pid: int) -> int | None:
     for path in descriptors(pid):
         with suppress(FileNotFoundError):
             if os.readlink(path).startswith(f"/memfd:{_NAME} "):
-                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                # The scoreboard of a pool may have that name, too.
+                if _TOTAL.match(os.pread(fd, _TOTAL_SIZE, 0)):
+                    return fd
+                os.close(fd)
     return None
 
 

@@ -57,6 +57,13 @@ def test_pools_are_shown_after_a_reload(start_kind: StartKind) -> None:
     assert {row["pid"] for row in rows(server, "workers")} <= server.workers()
 
 
+def test_pool_may_be_called_as_the_report_of_reloads_is(start_kind: StartKind) -> None:
+    server = start_kind("kraal", more={"reloads": {}})
+    for _ in range(2):
+        reloads.reload(server)
+        assert [row["pool"] for row in rows(server, "status")] == ["reloads", "www"]
+
+
 def test_who_is_no_master_is_told(start_kind: StartKind) -> None:
     server = start_kind("kraal")
     (worker,) = server.workers()

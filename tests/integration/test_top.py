@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.integration.conftest import StartKind
-from tests.support import reloads
+from tests.support import processes, reloads
 from tests.support.fastcgi import Connection, packet
 from tests.support.servers import FpmServer, executable
 from tests.support.terminal import Terminal
@@ -89,6 +89,24 @@ def test_keys_choose_what_is_shown(start_kind: StartKind) -> None:
         terminal.press("?")
         terminal.wait_for("turn the order around")
         terminal.press("qq")
+        assert terminal.wait_end() == 0
+
+
+def test_it_holds_nothing_longer_than_a_look(start_kind: StartKind) -> None:
+    server = start_kind("kraal", more=MORE)
+
+    with Terminal(command(server, "--interval", "0.1")) as terminal:
+        terminal.wait_for("requests/s")
+        held = processes.descriptors(terminal.process.pid)
+        seen: set[str] = set()
+
+        def looked() -> bool:
+            seen.add(terminal.read()[0].partition(", up ")[2][:6])
+            return len(seen) > 8
+
+        wait_until(looked, what="it has looked again and again")
+        assert len(processes.descriptors(terminal.process.pid)) <= len(held) + 3
+        terminal.press("q")
         assert terminal.wait_end() == 0
 
 
