@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from kraal.scoreboard import Scoreboard
+from kraal.scoreboard import Scoreboard, WorkerState
 from kraal.sizing import Seen
 from kraal.unix import process
 from kraal.unix.process import Pid
@@ -77,6 +77,10 @@ class Crew:
     def is_idle(self, worker: Worker) -> bool:
         """Whether it has no request."""
         return self._scoreboard.is_idle(worker.slot)
+
+    def state(self, worker: Worker) -> WorkerState | None:
+        """What a worker does."""
+        return self._scoreboard.worker(worker.slot)
 
     def end_deaf(self) -> None:
         """A worker without a request that was asked to leave and does not hear it would stay for ever."""

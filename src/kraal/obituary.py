@@ -54,6 +54,5 @@ def _occupation(state: WorkerState, now_ns: int) -> str:
 
 
 def _request(state: WorkerState) -> str:
-    url = f"{state.uri}?{state.query}" if state.query else state.uri
     script = f", script '{state.script}'" if state.script else ""
-    return f'"{state.method or "-"} {url}"{script}'
+    return f'"{state.method or "-"} {state.url}"{script}'

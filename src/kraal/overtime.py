@@ -102,8 +102,6 @@ def _patience(step: Step, limits: Limits) -> float:
 
 def explain(action: Action, state: WorkerState) -> str:
     """The line of the log; the first one about a request is php-fpm's."""
-    query = f"?{state.query}" if state.query else ""
-    request = f"script '{state.script}' (request: \"{state.method} {state.uri}{query}\")"
     what = "execution timed out" if action.first else "still running"
     end = "killing" if action.step is Step.DESTROY else "terminating"
-    return f"child {action.pid}, {request} {what} ({action.age:.6f} sec), {end}"
+    return f"child {action.pid}, {state.request} {what} ({action.age:.6f} sec), {end}"

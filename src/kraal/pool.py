@@ -82,7 +82,6 @@ class Manager:
         self._ticking: Timer | None = None
         self._failed_starts = 0
         self._respawn: Timer | None = None
-        self._climbing = Climbing(self._loop, self._crew, self._leave)
         self._draining = False  # for a reload
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
@@ -91,6 +90,7 @@ class Manager:
             Hands(partial(php.end_request, board), OVERTIME_SIGNAL, warn),
             diary.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
+        self._climbing = Climbing(self._loop, self._crew, self._timekeeper.kills, self._leave)
         self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
         patience = self._size.idle_timeout
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)

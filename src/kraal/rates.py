@@ -53,7 +53,7 @@ def _worker(pool: str, worker: WorkerState, before: Snapshot | None, now: Snapsh
         "pss": now.shares.get(worker.pid),
         "rss": vitals.rss if vitals else None,
         "method": worker.method,
-        "url": worker.uri + (f"?{worker.query}" if worker.query else ""),
+        "url": worker.url,
         "script": worker.script,
     }
 

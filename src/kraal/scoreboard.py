@@ -56,6 +56,17 @@ class WorkerState:
     query: str
     script: str
     error: str = ""  # the last that PHP raised in this request
+
+    @property
+    def url(self) -> str:
+        """What was asked for, with the query."""
+        return f"{self.uri}?{self.query}" if self.query else self.uri
+
+    @property
+    def request(self) -> str:
+        """Its request, in php-fpm's words for the log."""
+        return f"script '{self.script}' (request: \"{self.method} {self.url}\")"
+
     overdue: bool = False  # the manager has had it end, as its request took too long
     resident: bool = False  # it keeps a worker script loaded
 

@@ -48,6 +48,4 @@ def decide(
 
 def explain(slow: Slow, state: WorkerState) -> str:
     """The line of the error log, which is php-fpm's."""
-    query = f"?{state.query}" if state.query else ""
-    request = f"script '{state.script}' (request: \"{state.method} {state.uri}{query}\")"
-    return f"child {slow.pid}, {request} executing too slow ({slow.age:.6f} sec), logging"
+    return f"child {slow.pid}, {state.request} executing too slow ({slow.age:.6f} sec), logging"

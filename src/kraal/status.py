@@ -169,7 +169,7 @@ def _worker_row(worker: WorkerState, page: Page, when: Callable[[float], str | i
         "requests": worker.requests,
         "request duration": _duration_ns(worker, page.clock_ns) // 1000,
         "request method": worker.method or "-",
-        "request uri": (worker.uri + (f"?{worker.query}" if worker.query else "")) or "-",
+        "request uri": worker.url or "-",
         "content length": worker.content_length,
         "user": worker.user or "-",
         "script": worker.script or "-",

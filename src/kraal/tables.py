@@ -60,7 +60,7 @@ def _worker(pool: str, worker: WorkerState, clock_ns: int) -> Row:
         "queue ms": None if worker.waited is None else round(worker.waited / 1e6, 1),
         "memory": worker.memory,
         "method": worker.method,
-        "url": worker.uri + (f"?{worker.query}" if worker.query else ""),
+        "url": worker.url,
     }
 
 

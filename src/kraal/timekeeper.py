@@ -1,11 +1,11 @@
 """Has slow requests written down and ends those that run too long: looks at the slots when one may be due."""
 
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kraal import overtime, slowness
 from kraal.diary import Diary
+from kraal.kills import Kills
 from kraal.overtime import Step, Told
 from kraal.scoreboard import Scoreboard, WorkerState
 from kraal.unix import process
@@ -42,6 +42,7 @@ class Timekeeper:
         self._loop = loop
         self._scoreboard = scoreboard
         self._hands = hands
+        self.kills = Kills(hands.warn)
         self._slots: dict[Pid, int] = {}
         self._told: dict[Pid, Told] = {}
         self._written: dict[Pid, int] = {}  # the last request that was written down
@@ -61,6 +62,7 @@ class Timekeeper:
         """It is gone."""
         if self._diary:
             self._diary.witness.remove(pid)
+        self.kills.forget(pid)
         self._slots.pop(pid, None)
         self._told.pop(pid, None)
         self._written.pop(pid, None)
@@ -90,13 +92,13 @@ class Timekeeper:
         decision = overtime.decide(self._limits, states, self._told, now)
         for action in decision.actions:
             self._told[action.pid] = Told(action.request, action.step, now)
-            self._hands.warn(overtime.explain(action, states[action.pid]))
-            self._act(action)
+            self._act(action, overtime.explain(action, states[action.pid]))
         return decision.look_again
 
-    def _act(self, action: overtime.Action) -> None:
+    def _act(self, action: overtime.Action, line: str) -> None:
         if action.step is Step.DESTROY:
-            process.send(action.pid, signal.SIGKILL)
+            self.kills.kill(action.pid, line)
         else:
+            self._hands.warn(line)
             self._hands.tell(self._slots[action.pid], action.request, action.step)
             process.send(action.pid, self._hands.signal)

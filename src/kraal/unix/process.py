@@ -237,11 +237,24 @@ def blocks(pid: int, number: int) -> bool:
     return False
 
 
+def _state(pid: int) -> str:
+    """One letter; none for a process that is gone."""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode()
+    return ""
+
+
 def is_stopped(pid: int) -> bool:
     """Whether somebody has stopped a process by a signal."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
-    return False
+    return _state(pid) == "T"
+
+
+def where_it_waits(pid: int) -> str:
+    """The state of a process and, if we may know, the function of the kernel in which it waits."""
+    function = ""
+    with suppress(OSError), open(f"/proc/{pid}/wchan") as file:
+        function = file.read().strip("0\n")
+    return f"state {_state(pid) or 'unknown'}{f', in {function}' if function else ''}"
 
 
 def own_memory(pid: int) -> int:
