@@ -113,10 +113,8 @@ class Manager:
         gc.freeze()
         streams.let_go_of_terminal(null)
         self._scales.check()
-        if self._residents:
-            self._residents.start()
-        else:
-            self._serve()
+        begin = self._residents.start if self._residents else self._serve
+        begin()
         self._loop.run()
 
     def _serve(self) -> None:
