@@ -20,7 +20,7 @@ from kraal.unix.channel import Channel
 from kraal.unix.inherited import Passed
 from kraal.unix.process import Pid
 
-_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Launcher:
                 # Numbers are fixed, and not every pool has all that comes before.
                 more = (*[board] * (Descriptor.PAGES - Descriptor.POKE - len(shared)), *more)
             descriptors = [theirs.fileno(), listener, board, filled, said, ledger, *shared, *more]
-            pid = process.execute(argv, {"PATH": _SEARCH_PATH}, descriptors)
+            pid = process.execute(argv, {"PATH": SEARCH_PATH}, descriptors)
             failed.pop_all()
         self._boards.use(pool.name, pid)
         return Manager(

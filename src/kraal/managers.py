@@ -25,6 +25,7 @@ from kraal.launcher import Launcher, Manager, Setting
 from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog, Origin, Speaker, clean
 from kraal.orphans import Orphans
+from kraal.standing import Standing, standing
 from kraal.unix import process
 from kraal.unix.channel import Kind, Output
 from kraal.unix.loop import Loop
@@ -270,6 +271,11 @@ class Managers:
     def serving(self) -> set[str]:
         """The pools that have a manager whose workers serve."""
         return {manager.pool for manager in self._table.values() if manager.state is State.SERVING}
+
+    def standing(self) -> dict[str, Standing]:
+        """How each pool is."""
+        failing = {pool for pool, failures in self._failed_starts.items() if failures}
+        return {name: standing(pool, self._table.values(), failing) for name, pool in self._pools.items()}
 
     def check_launched(self) -> None:
         """Tell the owner, once, when every pool is served."""

@@ -10,6 +10,7 @@ from kraal.config.model import Config
 from kraal.emergency import Emergency
 from kraal.errors import StartError
 from kraal.estate import Estate, Inheritance, kept_boards
+from kraal.exporter import Exporter
 from kraal.heartbeat import Heartbeat
 from kraal.launcher import Setting
 from kraal.listeners import Listeners
@@ -42,6 +43,9 @@ class Master:
         self._listeners = Listeners(log)
         owner = Owner(self._on_launched, self._on_failed, self._check_empty, self._on_crash)
         self._managers = Managers(self._loop, config, setting, log, self._listeners, owner)
+        self._exporter = Exporter(
+            self._loop, log, config.metrics, self._listeners.descriptors, self._managers.standing
+        )
         self._reports = -1
         self._reloading: Reloading | None = None
         # A reload that was asked for before everything serves, and whether of changed pools only.
@@ -83,6 +87,7 @@ class Master:
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._watch_signals()
         self._managers.allotment.open()
+        self._exporter.start()
         self._managers.start()
 
     def _on_launched(self) -> None:
@@ -142,6 +147,7 @@ class Master:
         superseded = self._managers.take_over(leaves, superseded=True)
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._managers.resume()
+        self._exporter.start()
         Retiring(self._loop, self._managers).begin(superseded, old.sockets)
         self._managers.allotment.open()
         # Who is told that it is done finds nobody of the old ones who still accepts connections.
@@ -171,6 +177,7 @@ class Master:
 
     def _reap(self) -> None:
         for gone in self._managers.reap():
+            self._exporter.reaped(gone)
             if self._reloading:
                 self._reloading.reaped(gone)
         self._check_empty()

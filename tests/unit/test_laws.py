@@ -62,6 +62,7 @@ PURE = {
     "kraal.logs.slow",
     "kraal.metrics.exposition",
     "kraal.metrics.families",
+    "kraal.metrics.http",
     "kraal.options",
     "kraal.orders",
     "kraal.overload",

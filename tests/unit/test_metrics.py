@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kraal import ledger
 from kraal.ledger import BOUNDS, Entries, Histogram
 from kraal.metrics.exposition import Family, Kind, Sample, histogram, render
-from kraal.metrics.families import PoolView, View, families
+from kraal.metrics.families import PoolView, Told, View, families, standings
 from kraal.report import Report
 from kraal.scoreboard import PoolState, Scoreboard, size_for
 from tests.support.metrics import figures, kinds
@@ -23,7 +23,8 @@ PAGE = Path(__file__).parents[2] / "docs/monitoring.md"
 
 def shown(state: PoolState = NOTHING, entries: Entries | None = None, name: str = "www") -> str:
     pool = PoolView(name=name, state=state, entries=entries or Entries(), pss=0)
-    return render(families(View("1", Report(3, "no", failed=1), [pool])))
+    view = View("1", Report(3, "no", failed=1), [pool])
+    return render([*families(view), *standings(Told(["www"]))])
 
 
 def test_buckets_are_added_up() -> None:
@@ -95,6 +96,13 @@ def test_reloads_are_counted_by_their_end() -> None:
     assert found["kraal_reloads_total", ("succeeded",)] == 2
     assert found["kraal_reloads_total", ("failed",)] == 1
     assert found["kraal_last_reload_successful", ()] == 0
+
+
+def test_pools_are_as_the_master_says() -> None:
+    found = figures(render(standings(Told(up=["www"], down=["shop"]))))
+
+    assert found == {("kraal_up", ()): 1, ("kraal_pool_up", ("shop",)): 0, ("kraal_pool_up", ("www",)): 1}
+    assert figures(render(standings(None))) == {("kraal_up", ()): 0}
 
 
 def test_page_names_every_figure_with_its_kind() -> None:

@@ -137,6 +137,24 @@ GLOBAL = (
     _global("rlimit_core", Kind.CORE, "Limit of the core file size of the master."),
     _later(_global("events.mechanism", Kind.TEXT, "How the master waits for events.")),
     _global("systemd_interval", Kind.TIME, "Time between status reports to systemd; 0 is off."),
+    _own(
+        _global(
+            "metrics.listen",
+            Kind.TEXT,
+            "Address that answers HTTP with figures for Prometheus (`/metrics`), `/health` and `/ready`.",
+        )
+    ),
+    _own(_global("metrics.listen.owner", Kind.TEXT, "Owner of its socket file.")),
+    _own(_global("metrics.listen.group", Kind.TEXT, "Group of its socket file.")),
+    _own(_global("metrics.listen.mode", Kind.TEXT, "Permissions of its socket file; 0660 if not set.")),
+    _own(
+        _global(
+            "metrics.listen.allowed_clients",
+            Kind.TEXT,
+            "Addresses or networks allowed there over TCP; any if not set.",
+        )
+    ),
+    _own(_global("metrics.user", Kind.TEXT, "User of what answers there, if the master is root.")),
 )
 
 POOL = (

@@ -95,6 +95,12 @@ class Global:
     rlimit_core: int = 0
     events_mechanism: str | None = None
     systemd_interval: int = 10
+    metrics_listen: str | None = None
+    metrics_listen_owner: str | None = None
+    metrics_listen_group: str | None = None
+    metrics_listen_mode: str | None = None
+    metrics_listen_allowed_clients: str | None = None
+    metrics_user: str = "nobody"
     written: frozenset[str] = frozenset()
 
 
@@ -166,7 +172,7 @@ class Pool:
     account: Account | None = None
     socket_uid: int = -1
     socket_gid: int = -1
-    # Not a pool, but where its local pages are asked for; see Config.listening.
+    # Not a pool, but where its local pages, or figures of all, are asked for; see Config.listening.
     pages_of: str | None = None
 
     @property
@@ -271,11 +277,13 @@ class Config:
     pools: tuple[Pool, ...]
     file: str
     warnings: tuple[Notice, ...] = ()
+    metrics: Pool | None = None  # none either, but where `metrics.listen` is
 
     @property
     def listening(self) -> tuple[Pool, ...]:
-        """Everything that listens: pools, and what php-fpm makes a pool of for a `pm.status_listen`."""
-        return (*self.pools, *(pages for pool in self.pools if (pages := self.pages(pool))))
+        """Everything that listens: pools, and what a pool is made up for, as in php-fpm."""
+        pages = (pages for pool in self.pools if (pages := self.pages(pool)))
+        return (*self.pools, *pages, *([self.metrics] if self.metrics else []))
 
     def pages(self, pool: Pool) -> Pool | None:
         """Where the local pages of a pool are asked for, if that is not where its requests come in."""

@@ -74,7 +74,12 @@ def settle(gathered: Gatherer, run: Run, system: System) -> Config:
         findings = itertools.chain(_check_system(pool, run, system), check_pool(pool, global_))
         problems += _located(findings, draft)
         pools.append(replace(pool, **_identity(pool, run, system)))
-    problems += _shared_addresses(pools, gathered.pools)
+    metrics = _metrics(gathered, global_, run, system)
+    if metrics:
+        problems += _located(_check_metrics(metrics, run, system), gathered.global_)
+        problems += _shared_addresses([*pools, metrics], [*gathered.pools, gathered.global_])
+    else:
+        problems += _shared_addresses(pools, gathered.pools)
     if problems:
         raise ConfigErrors(problems)
     finished = [_finish(pool) for pool in pools]
@@ -91,7 +96,7 @@ def settle(gathered: Gatherer, run: Run, system: System) -> Config:
     for pool, draft in zip(pools, gathered.pools, strict=True):
         notices += _noticed(conflicts_of_pool(pool, run.environ), draft)
         notices += _repeated(draft, run)
-    return Config(global_, tuple(finished), run.file, tuple(notices))
+    return Config(global_, tuple(finished), run.file, tuple(notices), metrics)
 
 
 def _fields(draft: Draft) -> dict[str, Any]:
@@ -240,7 +245,46 @@ def _shared_addresses(pools: Iterable[Pool], drafts: Iterable[Draft]) -> Iterato
                 continue
             if owner != pool.name:
                 complaint = "unable to set listen address as it's already used in another pool"
-                yield Problem(f"{complaint} '{owner}'", at=draft.places.get(name), pool=pool.name)
+                at = draft.places.get(name) or draft.places.get(f"metrics.{name}")
+                yield Problem(f"{complaint} '{owner}'", at=at, pool=pool.name)
+
+
+def _metrics(gathered: Gatherer, global_: Global, run: Run, system: System) -> Pool | None:
+    """What is made a pool of for `metrics.listen`, so that it listens as pools do."""
+    listen = global_.metrics_listen
+    if not listen:
+        return None
+    name = "metrics"
+    while any(draft.name == name for draft in gathered.pools):
+        name += "_"
+    pool = Pool(
+        name=name,
+        at=gathered.global_.places.get("metrics.listen", gathered.global_.at),
+        listen=listen if is_tcp(listen) else full_path(listen, run.prefix, default=STATE),
+        listen_owner=global_.metrics_listen_owner,
+        listen_group=global_.metrics_listen_group,
+        listen_mode=global_.metrics_listen_mode,
+        listen_allowed_clients=global_.metrics_listen_allowed_clients,
+        user=global_.metrics_user,
+        pages_of=name,
+    )
+    return replace(pool, **_identity(pool, run, system))
+
+
+def _check_metrics(metrics: Pool, run: Run, system: System) -> Iterator[Finding]:
+    try:
+        parse_address(metrics.listen)
+    except AddressError as error:
+        yield Finding(str(error), ("metrics.listen",))
+    names = ("metrics.listen.owner", "metrics.listen.group")
+    yield from _check_names(metrics.listen_owner, metrics.listen_group, names, system, exact=False)
+    for text in metrics.client_complaints:
+        yield Finding(text, ("metrics.listen.allowed_clients",))
+    if not run.as_root:
+        return
+    yield from _check_names(metrics.user, None, ("metrics.user", "metrics.user"), system, exact=False)
+    if metrics.account and 0 in (metrics.account.uid, metrics.account.gid):
+        yield Finding("please specify a metrics.user other than root", ("metrics.user", "metrics.listen"))
 
 
 def _identity(pool: Pool, run: Run, system: System) -> dict[str, Any]:

@@ -32,6 +32,14 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a master says of its pools: who is served when he comes, and who is not."""
+
+    up: Sequence[str] = ()
+    down: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Figure:
     """A family with one sample a pool; None: there is none."""
 
@@ -143,6 +151,15 @@ def families(view: View) -> Iterator[Family]:
             if (value := each.value(pool)) is not None
         ]
         yield Family(each.name, each.kind, each.meaning, samples)
+
+
+def standings(told: Told | None) -> Iterator[Family]:
+    """How pools are, as only the master knows; None: it does not answer."""
+    yield Family("kraal_up", Kind.GAUGE, "Whether the master answers.", [Sample(int(told is not None), {})])
+    pools = {**dict.fromkeys(told.up, 1), **dict.fromkeys(told.down, 0)} if told else {}
+    samples = [Sample(value, {"pool": name}) for name, value in sorted(pools.items())]
+    meaning = "Whether whoever comes is served; a pool that sleeps is up."
+    yield Family("kraal_pool_up", Kind.GAUGE, meaning, samples)
 
 
 def _reloads(report: Report) -> Iterator[Family]:
