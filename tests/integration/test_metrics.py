@@ -71,7 +71,7 @@ class Crowd:
 
 
 def now(server: FpmServer) -> Figures:
-    return figures(metrics.text(server))
+    return metrics.now(server.pid)
 
 
 def ended(server: FpmServer, why: Ending) -> float:
@@ -205,7 +205,7 @@ HOSTILE = [
 def test_nothing_that_clients_say_gets_into_the_figures(start_kind: StartKind) -> None:
     server = start_kind("kraal", pool={"pm.max_children": "2"})
     uri = server.script("plain.php", "http_response_code(299); header('X-Said: ' . $_GET['said']);")
-    before = now(server).keys()
+    before = figures(metrics.text(server)).keys()
     for said in HOSTILE:
         names = dict.fromkeys(
             ("SCRIPT_NAME", "QUERY_STRING", "REQUEST_METHOD", "REMOTE_USER", "HTTP_USER_AGENT"), said
@@ -213,7 +213,7 @@ def test_nothing_that_clients_say_gets_into_the_figures(start_kind: StartKind) -
         server.fetch(uri, extra=names | {"HTTP_X_REQUEST_START": said, "CONTENT_LENGTH": said})
         server.fetch(uri, extra={"HTTP_AUTHORIZATION": "Basic " + said})
 
-    assert now(server).keys() == before
+    assert figures(metrics.text(server)).keys() == before
     wait_until(lambda: sum(answers(now(server)).values()) == 2 * len(HOSTILE), what="all are counted")
 
 

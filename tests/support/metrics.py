@@ -5,6 +5,9 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from kraal.metrics.exposition import render
+from kraal.metrics.families import families
+from kraal.metrics.sight import Sight
 from tests.support.servers import FpmServer, executable
 
 Figures = Mapping[tuple[str, tuple[str, ...]], float]
@@ -16,6 +19,11 @@ def text(server: FpmServer) -> str:
     done = subprocess.run(argv, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
+
+
+def now(master: int) -> Figures:
+    """The same without the command, which takes a while to start."""
+    return figures(render(families(Sight(master).look())))
 
 
 def figures(text: str) -> Figures:

@@ -69,6 +69,12 @@ _FIGURES = (
         lambda pool: pool.state.slow,
     ),
     _Figure(
+        "kraal_turned_away_total",
+        Kind.COUNTER,
+        "Requests answered with 503 as too many waited, since the pool was started or reloaded.",
+        lambda pool: pool.state.turned_away,
+    ),
+    _Figure(
         "kraal_max_children_reached_total",
         Kind.COUNTER,
         "How often more workers were wanted than there may be, since the pool was started or reloaded.",
