@@ -126,7 +126,6 @@ class Managers:
         for pool in self._pools.values():
             if pool.name not in at_work and not may_sleep(pool):
                 self._start_again(pool, failed=False)
-        self._owner.launched()
 
     def let_sleep(self) -> None:
         """From now on pools that have no manager and need none get one when somebody comes."""

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from kraal import accessfiles, pidfile, report, stopping
 from kraal.config.model import Config
@@ -151,11 +152,15 @@ class Master:
         Retiring(self._loop, self._managers).begin(superseded, old.sockets)
         self._managers.allotment.open()
         # Who is told that it is done finds nobody of the old ones who still accepts connections.
-        done = Report(inheritance.number, failed=report.read(self._reports).failed)
-        self._managers.hear_out(lambda: report.write(self._reports, done), _PATIENCE)
+        self._managers.hear_out(partial(self._on_settled, inheritance.number), _PATIENCE)
         # Who ended meanwhile is told of once, and perhaps was.
         self._loop.call_later(0, self._reap)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _on_settled(self, number: int) -> None:
+        report.write(self._reports, Report(number, failed=report.read(self._reports).failed))
+        if not self._managers.stopping:
+            self._on_launched()
 
     def _reload(self, *, changed_only: bool) -> None:
         if self._reloading:
