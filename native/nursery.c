@@ -38,36 +38,43 @@ static void reply(int line, int32_t text)
 	}
 }
 
+/* What became of the last birth: a process id, or a negative errno. */
+static volatile int32_t borne;
+
 /* A worker is to be a child of the manager, which adopts the children of its descendants that end: so one that ends
  * at once bears it.  The worker waits until that is so, or its parent's end would look like the manager's.
+ *
+ * The one between is made by vfork: it borrows our memory, and only the worker's fork copies the tables of pages.
+ * POSIX does not promise that fork works there; on Linux both are clone, and single threads have nothing to mend.
+ *
  * Returns whether this process is the worker. */
-static bool bear(int line, volatile int32_t *borne)
+static bool bear(int line)
 {
 	int gate[2];
 	if (pipe2(gate, O_CLOEXEC) < 0) {
 		reply(line, -errno);
 		return false;
 	}
-	*borne = -EAGAIN;
-	pid_t middle = fork();
+	borne = -EAGAIN;
+	pid_t middle = vfork();
 	if (middle == 0) {
 		pid_t worker = fork();
 		if (worker != 0) {
-			*borne = worker < 0 ? -errno : worker;
+			borne = worker < 0 ? -errno : worker;
 			_exit(0);
 		}
-		close(gate[1]);
 		char nothing;
+		close(gate[1]);
 		(void)!read(gate[0], &nothing, 1);
 		close(gate[0]);
 		return true;
 	}
 	if (middle < 0) {
-		*borne = -errno;
+		borne = -errno;
 	}
 	while (middle > 0 && waitpid(middle, NULL, 0) < 0 && errno == EINTR) {
 	}
-	reply(line, *borne);
+	reply(line, borne);
 	close(gate[0]);
 	close(gate[1]);
 	return false;
@@ -176,10 +183,8 @@ enum kraal_nursed kraal_nurse(const struct kraal_nursery *nursery, struct kraal_
 {
 	int fds[STREAMS];
 	size_t count;
-	volatile int32_t *borne = mmap(NULL, sizeof(*borne), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	while (borne != MAP_FAILED && await_birth(nursery->line, birth, fds, &count)) {
-		if (bear(nursery->line, borne)) {
-			munmap((void *)(uintptr_t)borne, sizeof(*borne));
+	while (await_birth(nursery->line, birth, fds, &count)) {
+		if (bear(nursery->line)) {
 			struct kraal_worker *worker = grow_up(nursery, birth);
 			worker->unfinished = take_streams(fds, count);
 			if (birth->resident || nursery->prepare) {
