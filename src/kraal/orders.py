@@ -102,12 +102,13 @@ def _privileges(pool: Pool, *, as_root: bool, groups: tuple[int, ...], files: in
     )
     if not as_root:
         return limits
-    account = pool.account
+    # Who names nobody (and allows root) stays who he is: a container may have no other user.
+    account = pool.account if pool.user or pool.group else None
     return replace(
         limits,
         uid=account.uid if account else None,
         gid=account.gid if account else None,
-        groups=groups,
+        groups=groups if account else (),
         nice=pool.process_priority,
         chroot=pool.chroot or None,
     )

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.conftest import StartKind, StartServer
 from tests.support.fastcgi import Connection, packet
 from tests.support.processes import check_gone, descendants, kill, status
+from tests.support.residents import application
 from tests.support.servers import FpmServer, configuration, executable
 from tests.support.wait import wait_until
 from tests.support.workers import Held, manager
@@ -35,7 +36,10 @@ class Shop {
 RECURSION = "function down($n) { return $n ? down($n - 1) : hold(); }\ndown(30);"
 SORT = "$list = [2, 1];\nusort($list, fn ($a, $b) => hold());"
 # What holds a request: in C code, in a system call, until the test lets it go.
-HOLD = "function hold() { $gate = fopen($_GET['gate'], 'r'); fgets($gate); }\n"
+# A resident has it from the first request on.
+HOLD = (
+    "if (!function_exists('hold')) { function hold() { $gate = fopen($_GET['gate'], 'r'); fgets($gate); } }\n"
+)
 
 
 @dataclass
@@ -72,9 +76,11 @@ def slow_pool(directory: Path, **more: str) -> dict[str, str]:
 class Slow:
     """A server, and requests on it that are slow."""
 
-    def __init__(self, server: FpmServer, file: Path) -> None:
+    def __init__(self, server: FpmServer, file: Path, *, folder: str = "") -> None:
+        """`folder` is where the scripts are."""
         self.server = server
         self.file = file
+        self._folder = folder
         self._count = 0
 
     def entry(self, code: str, *, uri: str = "", extra: dict[str, str] | None = None) -> Entry:
@@ -83,7 +89,7 @@ class Slow:
         gate = self.server.root / f"gate{self._count}"
         os.mkfifo(gate)
         gate.chmod(0o666)
-        path = self.server.script(f"slow{self._count}.php", HOLD + code)
+        path = self.server.script(f"{self._folder}slow{self._count}.php", HOLD + code)
         before = len(entries(self.file))
         with Connection(self.server.address, timeout=LONG) as connection:
             params = self.server.params(f"{path}?gate={gate}{uri}", extra=extra)
@@ -308,6 +314,55 @@ def test_worker_stays_closed_to_debuggers(kraal: Slow) -> None:
     assert Path(f"/proc/{worker}/mem").stat().st_uid == expected
     held = [os.readlink(path) for path in Path(f"/proc/{worker}/fd").iterdir()]
     assert not [name for name in held if name.endswith("/mem")], "the worker keeps no way into itself"
+
+
+# ------------------------------------------------------------ worker mode
+
+
+def test_each_slow_request_of_a_resident_has_its_own_stack_and_name() -> None:
+    pool = slow_pool(Path("DIRECTORY"))
+    with application(pool=pool, after="usleep(1);") as app:
+        server = app.server
+        slow = Slow(server, server.directory / "slow.log", folder="app/")
+        (resident,) = app.residents()
+        boot = f"{server.directory}/worker.php"
+        called = Path(boot).read_text().splitlines()
+        handled = 1 + next(n for n, line in enumerate(called) if "_handle_request($handler)" in line)
+        required = 1 + next(n for n, line in enumerate(called) if "require" in line)
+        app.run("echo 'quick';")
+        entry = slow.entry(
+            "function first() {\n hold(); }\nfirst();", uri="&n=1", extra={"REQUEST_ID": "one"}
+        )
+        file = f"{server.root}/app/slow1.php"
+        assert entry.head["script_filename"] == file
+        assert re.fullmatch(r"GET /app/slow1\.php\?gate=.*&n=1", entry.head["request"])
+        assert entry.head["request_id"] == "one"
+        # From the request's own code down to the loop of the worker script.
+        assert entry.frames == [
+            f"fopen() {file}:2",
+            f"hold() {file}:4",
+            f"first() {file}:5",
+            f"[INCLUDE_OR_EVAL]() {boot}:{required}",
+            f"{{closure}}() {boot}:{handled}",
+            f"frankenphp_handle_request() {boot}:{handled}",
+        ]
+        # Nothing of the one before is left in that of the next, but the function that it has defined.
+        entry = slow.entry("hold();", extra={"REQUEST_ID": "two"})
+        first, file = file, f"{server.root}/app/slow2.php"
+        assert (entry.head["script_filename"], entry.head["request_id"]) == (file, "two")
+        assert entry.frames[:2] == [f"fopen() {first}:2", f"hold() {file}:3"]
+        assert len(entry.frames) == 5
+        assert app.residents() == {resident}
+        assert len(entries(slow.file)) == 2
+
+
+def test_resident_that_waits_for_requests_is_not_slow() -> None:
+    """Its script runs all the time."""
+    with application(pool=slow_pool(Path("DIRECTORY"))) as app:
+        slow = Slow(app.server, app.server.directory / "slow.log")
+        # As long as it takes for a request of an ordinary worker to be slow, it waits.
+        assert slow.entry("hold();").head["script_filename"].endswith("/slow1.php")
+        assert len(entries(slow.file)) == 1
 
 
 # Nobody, without a capability, in a user and a pid namespace of its own.

@@ -14,7 +14,7 @@ from kraal.sizing import Policy
 AT = Place("pool.conf", 3)
 PHP = Php(ini_path="/etc/php", ini_scan_dir="/etc/php/conf.d", defines=("a=b",), executable="/usr/sbin/kraal")
 ACCOUNT = Account(uid=33, gid=34, name="www-data", home="/var/www")
-POOL = Pool(name="www", at=AT, listen="9000", pm_max_children=5, account=ACCOUNT)
+POOL = Pool(name="www", at=AT, listen="9000", pm_max_children=5, user="www-data", account=ACCOUNT)
 
 
 def order(pool: Pool = POOL, *, general: Global | None = None, as_root: bool = True) -> Order:
@@ -75,6 +75,12 @@ def test_queue_has_a_limit_only_if_one_is_set(length: int, wait: int) -> None:
 
 def test_root_becomes_the_user_of_the_pool() -> None:
     assert order().privileges == Privileges(uid=33, gid=34, groups=(34, 50))
+
+
+def test_root_who_names_nobody_stays_root() -> None:
+    told = order(replace(POOL, user=None, account=Account(uid=0, gid=0))).privileges
+
+    assert (told.uid, told.gid, told.groups) == (None, None, ())
 
 
 def test_who_is_not_root_stays_who_he_is() -> None:
