@@ -23,6 +23,7 @@
 #define KRAAL_PATH_SIZE 256
 #define KRAAL_QUERY_SIZE 512
 #define KRAAL_ERROR_SIZE 512
+#define KRAAL_OPCACHE_FIGURES 13
 
 enum kraal_stage {
 	KRAAL_STAGE_IDLE = 1,
@@ -97,6 +98,7 @@ struct kraal_scoreboard {
 	uint64_t memory_peak;  /* atomic: the most memory that a request needed, see the slot's `memory` */
 	uint64_t turned_away;  /* written by the manager: requests that it has answered with 503, see bouncer.py */
 	uint8_t reserved[8];
+	uint64_t opcache[KRAAL_OPCACHE_FIGURES]; /* what OPcache said of itself when its manager asked; see opcache.c */
 	struct kraal_layout layout;  /* for programs that look into workers */
 };
 
@@ -167,15 +169,9 @@ struct kraal_histogram {
 
 /* Why a worker has ended; see ending.py. */
 enum kraal_ending {
-	KRAAL_ENDING_STOPPED = 0,
-	KRAAL_ENDING_SPARE = 1,
-	KRAAL_ENDING_MAX_REQUESTS = 2,
-	KRAAL_ENDING_MAX_MEMORY = 3,
-	KRAAL_ENDING_TIMEOUT = 4,
-	KRAAL_ENDING_OUT_OF_MEMORY = 5,
-	KRAAL_ENDING_SIGNAL = 6,
-	KRAAL_ENDING_ERROR = 7,
-	KRAAL_ENDING_REPLACED = 8
+	KRAAL_ENDING_STOPPED = 0, KRAAL_ENDING_SPARE = 1, KRAAL_ENDING_MAX_REQUESTS = 2,
+	KRAAL_ENDING_MAX_MEMORY = 3, KRAAL_ENDING_TIMEOUT = 4, KRAAL_ENDING_OUT_OF_MEMORY = 5,
+	KRAAL_ENDING_SIGNAL = 6, KRAAL_ENDING_ERROR = 7, KRAAL_ENDING_REPLACED = 8
 };
 #define KRAAL_ENDINGS 16
 
@@ -218,6 +214,9 @@ enum kraal_php_page {
 	KRAAL_PHP_SETTINGS = 3
 };
 int kraal_php_print(enum kraal_php_page page, const char *kraal);
+
+/* For the manager: ask OPcache how it is, and note it.  Without OPcache nothing happens. */
+void kraal_opcache_note(void *scoreboard);
 
 /* Say where things stand in this process, after PHP was started. */
 void kraal_php_layout(struct kraal_layout *layout);

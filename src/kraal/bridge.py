@@ -157,6 +157,10 @@ class Php:
         """Note how many connections wait, and how many can."""
         self._library.kraal_queue_note(_ffi.from_buffer(scoreboard), waiting, limit)
 
+    def note_opcache(self, scoreboard: mmap) -> None:
+        """Note how OPcache is."""
+        self._library.kraal_opcache_note(_ffi.from_buffer(scoreboard))
+
     @property
     def version(self) -> tuple[int, int]:
         """Major and minor."""

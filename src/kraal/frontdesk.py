@@ -28,6 +28,7 @@ class Means:
     """What others do for it."""
 
     note_queue: Callable[[int, int], None]  # how many connections wait, and how many can
+    note_opcache: Callable[[], None]  # how it is
     powered_by: Callable[[], bytes]  # the header that PHP would put in front of an answer
     php_version: tuple[int, int]
     log: Callable[[int, bytes, int], None] | None  # see bouncer.py
@@ -49,7 +50,7 @@ class FrontDesk:
         """`count` tells how many workers are idle and how many active."""
         self.queue = ListenQueue(Descriptor.LISTENER, means.note_queue)
         self._loop = loop
-        self._gatekeeper = Gatekeeper(loop, self.queue, scoreboard, count)
+        self._gatekeeper = Gatekeeper(loop, self.queue, scoreboard, count, means.note_opcache)
         self._pages = LocalPages(order, scoreboard, self.queue.look, means.php_version)
         self._powered_by = means.powered_by
         is_allowed = partial(peers.is_allowed, networks=order.allowed_clients)

@@ -1,4 +1,7 @@
-"""A look at the queue once a second, while there are workers: how deep it is, and has been, at most."""
+"""A look at the queue once a second, while there are workers: how deep it is, and has been, at most.
+
+And one at OPcache, if something was asked meanwhile.
+"""
 
 from collections.abc import Callable
 
@@ -13,13 +16,19 @@ class Gatekeeper:
     """Looks at the queue of a pool for those who have no time to look."""
 
     def __init__(
-        self, loop: Loop, queue: ListenQueue, scoreboard: Scoreboard, count: Callable[[], tuple[int, int]]
+        self,
+        loop: Loop,
+        queue: ListenQueue,
+        scoreboard: Scoreboard,
+        count: Callable[[], tuple[int, int]],
+        note_opcache: Callable[[], None],
     ) -> None:
         """`count` tells how many workers are idle and how many active."""
         self._loop = loop
         self._queue = queue
         self._scoreboard = scoreboard
         self._count = count
+        self._note_opcache = note_opcache
         self._timer: Timer | None = None
         self._accepted = -1
         self._waited = False
@@ -35,6 +44,7 @@ class Gatekeeper:
         accepted = self._scoreboard.accepted()
         # Where a worker is idle and nothing was asked, nothing waits: looking would cost more than all else.
         if not idle or self._waited or accepted != self._accepted:
+            self._note_opcache()
             self._waited = self._queue.look().waiting > 0
             self._accepted = accepted
         self.keep()

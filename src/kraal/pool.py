@@ -65,8 +65,8 @@ class Manager:
         warn = partial(self._relay.log, Level.WARNING)
         board = self._scoreboard.memory
         answered = php.answered_log(order, self._scribe.pipe, board) if self._scribe else None
-        note = partial(php.note_queue, board)
-        means = Means(note, php.powered_by, php.version, answered, self._is_full, warn)
+        notes = partial(php.note_queue, board), partial(php.note_opcache, board)
+        means = Means(*notes, php.powered_by, php.version, answered, self._is_full, warn)
         self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
         self._news = News()
         self._residents = self._expect_residents()

@@ -13,6 +13,7 @@ from typing import Any
 
 from kraal._native import _bridge
 from kraal.layout import Layout
+from kraal.opcache import Opcache, opcache
 
 _ffi: Any = _bridge.ffi
 HEADER: int = _ffi.sizeof("struct kraal_scoreboard")
@@ -92,6 +93,7 @@ class PoolState:
     turned_away: int = 0  # requests that the manager has answered with 503
     memory_peak: int = 0
     log_lost: int = 0
+    opcache: Opcache | None = None  # as it was when the manager asked last; None: it is not known
     slots: int = 0
     workers: tuple[WorkerState, ...] = ()
 
@@ -164,6 +166,7 @@ def continued_header(before: bytes) -> bytes:
     header = _ffi.new("struct kraal_scoreboard *")
     _ffi.memmove(header, before, min(len(before), HEADER))
     header.active = header.parked = header.alarm = 0
+    header.opcache = [0] * len(header.opcache)
     return bytes(_ffi.buffer(header))
 
 
@@ -183,6 +186,7 @@ class Scoreboard:
         header = self._header
         if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, SLOT):
             header.log_untold = 0  # the earlier one has told when it left
+            header.opcache = [0] * len(header.opcache)
             return
         _ffi.memmove(self._view, bytes(len(self.memory)), len(self.memory))
         self._header.magic = _MAGIC
@@ -269,6 +273,7 @@ class Scoreboard:
             turned_away=int(header.turned_away),
             memory_peak=int(header.memory_peak),
             log_lost=int(header.log_lost),
+            opcache=opcache(tuple(header.opcache)),
             slots=self._count,
             workers=tuple(self._read_slots()),
         )

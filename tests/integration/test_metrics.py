@@ -20,6 +20,7 @@ from tests.support.servers import FpmServer, executable
 from tests.support.wait import wait_until
 from tests.support.workers import Held, manager, wait_workers
 
+RESTARTS = ("out_of_memory", "hash", "manual")
 CODES = (200, 201, 302, 404, 418, 500, 503)
 # All of them outlive generations; what comes from scoreboards begins anew with each.
 LASTING = ("kraal_requests_total", "kraal_request_duration_seconds", "kraal_workers_ended_total")
@@ -234,3 +235,43 @@ def test_who_is_no_master_is_told(start_kind: StartKind) -> None:
 
     assert (done.returncode, done.stdout) == (70, "")
     assert done.stderr == f"kraal metrics: process {worker} is no master of kraal\n"
+
+
+@pytest.mark.parametrize("restricted", ["", "/nowhere"])
+def test_opcache_is_as_it_says_itself(start_kind: StartKind, restricted: str) -> None:
+    server = start_kind("kraal", pool={"php_admin_value[opcache.restrict_api]": restricted})
+    page = server.script("plain.php", "echo 1;")
+    for _ in range(20):
+        server.fetch(page)
+    wait_until(lambda: now(server).get(("kraal_opcache_scripts", ("www",))) == 1, what="it was asked")
+    found = now(server)
+    assert found["kraal_opcache_hits_total", ("www",)] == 19
+    assert found["kraal_opcache_misses_total", ("www",)] == 1
+    assert sum(found["kraal_opcache_restarts_total", ("www", why)] for why in RESTARTS) == 0
+    assert server.log_lines("restrict") == []
+    if restricted:
+        return
+    code = "['memory_usage' => $m, 'opcache_statistics' => $s] = opcache_get_status(false);"
+    code += "echo $m['used_memory'], ' ', $m['free_memory'], ' ', $s['max_cached_keys'];"
+    used, free, keys = map(int, server.fetch(server.script("opcache.php", code)).text.split())
+    wait_until(lambda: now(server)["kraal_opcache_scripts", ("www",)] == 2, what="it was asked again")
+    found = now(server)
+    assert found["kraal_opcache_keys_limit", ("www",)] == keys
+    kinds = [found["kraal_opcache_memory_bytes", ("www", kind)] for kind in ("used", "free", "wasted")]
+    assert sum(kinds) == used + free
+
+
+def test_opcache_is_new_after_a_reload(start_kind: StartKind) -> None:
+    server = start_kind("kraal")
+    page = server.script("plain.php", "echo 1;")
+    server.fetch(page)
+    wait_until(lambda: now(server).get(("kraal_opcache_scripts", ("www",))) == 1, what="it was asked")
+    server.fetch(server.script("reset.php", "opcache_reset();"))
+    server.fetch(page)
+    key = "kraal_opcache_restarts_total", ("www", "manual")
+    wait_until(lambda: now(server)[key] == 1, what="it was emptied")
+    reloads.reload(server)
+
+    assert ("kraal_opcache_scripts", ("www",)) not in now(server)
+    server.fetch(page)
+    wait_until(lambda: now(server).get(key) == 0, what="it was asked")

@@ -63,6 +63,7 @@ PURE = {
     "kraal.metrics.exposition",
     "kraal.metrics.families",
     "kraal.metrics.http",
+    "kraal.opcache",
     "kraal.options",
     "kraal.orders",
     "kraal.overload",

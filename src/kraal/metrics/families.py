@@ -1,6 +1,6 @@
 """Which figures there are: of a master and of its pools.  Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kraal.ledger import BOUNDS, Ending, Entries, Histogram
@@ -131,6 +131,51 @@ _FIGURES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _OpcacheFigure:
+    """A family of OPcache's; with a label, a sample for each of its values."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    fields: Mapping[str, str]  # of Opcache, by the value of the label; "": it has none
+    label: str = ""
+
+
+_OPCACHE = (
+    _OpcacheFigure(
+        "kraal_opcache_memory_bytes",
+        Kind.GAUGE,
+        "Memory of OPcache.",
+        {each: each for each in ("used", "free", "wasted")},
+        "kind",
+    ),
+    _OpcacheFigure(
+        "kraal_opcache_strings_bytes",
+        Kind.GAUGE,
+        "Memory of OPcache for strings.",
+        {"used": "strings_used", "free": "strings_free"},
+        "kind",
+    ),
+    _OpcacheFigure("kraal_opcache_scripts", Kind.GAUGE, "Scripts in OPcache.", {"": "scripts"}),
+    _OpcacheFigure("kraal_opcache_keys", Kind.GAUGE, "Names of scripts in OPcache.", {"": "keys"}),
+    _OpcacheFigure("kraal_opcache_keys_limit", Kind.GAUGE, "Names that it has room for.", {"": "most_keys"}),
+    _OpcacheFigure(
+        "kraal_opcache_hits_total", Kind.COUNTER, "Scripts that were found in OPcache.", {"": "hits"}
+    ),
+    _OpcacheFigure(
+        "kraal_opcache_misses_total", Kind.COUNTER, "Scripts that were not found there.", {"": "misses"}
+    ),
+    _OpcacheFigure(
+        "kraal_opcache_restarts_total",
+        Kind.COUNTER,
+        "How often OPcache was emptied.",
+        {each: f"{each}_restarts" for each in ("out_of_memory", "hash", "manual")},
+        "reason",
+    ),
+)
+
+
 def families(view: View) -> Iterator[Family]:
     """All of them."""
     yield Family("kraal_info", Kind.GAUGE, "Which kraal looked.", [Sample(1, {"version": view.version})])
@@ -157,6 +202,22 @@ def families(view: View) -> Iterator[Family]:
             if (value := each.value(pool)) is not None
         ]
         yield Family(each.name, each.kind, each.meaning, samples)
+    yield from _opcache(view.pools)
+
+
+def _opcache(pools: Sequence[PoolView]) -> Iterator[Family]:
+    for each in _OPCACHE:
+        samples = [
+            Sample(getattr(pool.state.opcache, field), {"pool": pool.name, **_labels(each.label, value)})
+            for pool in pools
+            if pool.state.opcache
+            for value, field in each.fields.items()
+        ]
+        yield Family(each.name, each.kind, each.meaning, samples)
+
+
+def _labels(name: str, value: str) -> dict[str, str]:
+    return {name: value} if name else {}
 
 
 def standings(told: Told | None) -> Iterator[Family]:
