@@ -35,6 +35,7 @@ from kraal.unix.listener import (
 
 # Among the shared descriptors of a listener; see boot.Descriptor.
 _TAKE = 2
+_PAIR = 2
 _AGAIN = 0.01
 _FALLBACK = "Failed implicitly binding to ::, retrying with 0.0.0.0"
 
@@ -55,8 +56,9 @@ class Listeners:
         return self._open[pool].socket.fileno(), *self._open[pool].shared
 
     def doors(self, pool: str) -> tuple[int, ...]:
-        """Of what can be read when somebody comes: a new connection, or a kept one that is given away."""
-        return self._open[pool].socket.fileno(), self._open[pool].shared[_TAKE]
+        """Of what can be read when somebody comes: a new connection, or one that workers give away."""
+        shared = self._open[pool].shared
+        return self._open[pool].socket.fileno(), *shared[_TAKE::_PAIR]
 
     def open(self, pools: Sequence[Pool], passed: Iterable[Passed] = (), *, patience: float = 0.0) -> None:
         """Have a socket for each of these, and close what was passed for none.

@@ -11,7 +11,7 @@ import sys
 import traceback
 from functools import partial
 
-from kraal import diary, overtime, runtime, sizing, stopping, streams
+from kraal import diary, leftovers, overtime, runtime, sizing, stopping, streams
 from kraal.arrival import arrive
 from kraal.attendants import Attendants
 from kraal.birthplace import Birthplace
@@ -91,7 +91,7 @@ class Manager:
             diary.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
         self._climbing = Climbing(self._loop, self._crew, self._timekeeper.kills, self._leave)
-        self._handoff = Handoff(Descriptor.GIVE, Descriptor.TAKE)
+        self._handoff = leftovers.watch(order, self._loop, Handoff(Descriptor.GIVE, Descriptor.TAKE))
         patience = self._size.idle_timeout
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
         told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk, self._attendants)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 from tests.support import processes
-from tests.support.fastcgi import Response
+from tests.support.fastcgi import Connection, Response, packet
 from tests.support.servers import FpmServer
+from tests.support.wait import wait_until
 from tests.support.workspace import workspace
 
 # Scripts are functions of what was kept from the boot; `$kept->count` counts the requests since then.
@@ -53,6 +55,47 @@ class Application:
     def residents(self) -> set[int]:
         """The processes that keep the worker script."""
         return {pid for pid in self.server.workers() if processes.command_line(pid).endswith("(resident)")}
+
+
+class Clients:
+    """Ask again and again, on kept connections, until the block ends; every answer has to be whole."""
+
+    def __init__(self, app: Application, code: str = "echo 'answer';", number: int = 3) -> None:
+        self._app = app
+        self._uri = app.script(code)
+        self._stop = False
+        self.answers = 0
+        self.failures: list[str] = []
+        self._threads = [Thread(target=self._ask) for _ in range(number)]
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        wait_until(lambda: self.answers > 10, what="clients are answered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop = True
+        for thread in self._threads:
+            thread.join()
+        assert not self.failures, self.failures[:3]
+
+    def have(self, answers: int) -> bool:
+        """Whether there were so many."""
+        return self.answers >= answers
+
+    def _ask(self) -> None:
+        while not self._stop:
+            try:
+                with Connection(self._app.server.address) as connection:
+                    for _ in range(20):
+                        connection.send(packet(self._app.server.params(self._uri), keep=True))
+                        page = connection.response()
+                        assert (page.status, page.text) == (200, "answer"), page
+                        self.answers += 1
+            except Exception as error:
+                self.failures.append(repr(error))
+                return
 
 
 @contextmanager

@@ -55,6 +55,20 @@ class Handoff:
             connection.close()
         return bool(waiting)
 
+    def pass_on(self, target: "Handoff") -> bool:
+        """Move one connection that waits to another pair.  Returns whether there was room for it."""
+        if not select.select([], [target._give], [], 0)[1]:
+            return False
+        with suppress(BlockingIOError):
+            content, fds = socket.recv_fds(self._take, _LONGEST, 1)[:2]
+            for fd in fds:
+                # A pair that was shut down: the pool stops.
+                with suppress(OSError):
+                    socket.send_fds(target._give, [content], [fd])
+                os.close(fd)
+            return bool(content)
+        return True
+
     def end(self) -> None:
         """Nobody will take what is given from now on: workers close their connections themselves."""
         for end in (self._give, self._take):
