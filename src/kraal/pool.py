@@ -185,7 +185,7 @@ class Manager:
     def _watch_over(self) -> None:
         """Look again when there may be something to decide."""
         self._frontdesk.keep()
-        self._vacancy.see(vacant=self._is_empty)
+        self._vacancy.see(vacant=self._is_empty and not self._residents)  # or the lookout has that door
         seen = self._crew.look(self._loop.now())
         # What is about to be started is not to be decided again.
         if not (self._respawn or self._ration.is_short) and sizing.may_start(self._size, seen, self._state):
@@ -261,12 +261,14 @@ class Manager:
         return born.pid
 
     def _reap(self) -> None:
+        alone = False
         for gone in process.reap():
             self._attendants.buried(gone.pid)
             if dead := self._crew.part(gone.pid):
                 self._bury(dead, gone)
+            alone = self._residents is not None and self._residents.part(gone)
         if not self._climbing.begun:
-            if self._is_empty and self._handoff.close_idle():
+            if self._is_empty and (self._handoff.close_idle() or alone):
                 self._wanted = 1
             self._fill_later(sizing.respawn_delay(self._failed_starts))
             return
@@ -296,8 +298,6 @@ class Manager:
         if self._climbing.begun:
             level = Level.DEBUG
         self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
-        if self._residents:
-            self._residents.part(gone)
 
     # ------------------------------------------------------------ leaving
 

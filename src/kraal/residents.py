@@ -127,15 +127,17 @@ class Residents:
                 pass
 
     def part(self, gone: process.Exit) -> bool:
-        """A worker is gone.  Returns whether it was a resident."""
-        if gone.pid not in self._stages:
-            return False
+        """A process is gone.  Returns whether nobody but ordinary workers can take new connections now."""
+        if gone.pid in self._stages:
+            self._bury(gone)
+        return not {Stage.UP, Stage.DUE} & set(self._stages.values())
+
+    def _bury(self, gone: process.Exit) -> None:
         self.hear()
         if self._stages.pop(gone.pid) is Stage.BOOTING and not self._stopping:
             ended = self._hands.failed if gone.signal is None else self._hands.ended
             self._fail(f"was being started when its process exited {gone}", ended)
         self._carry_out()
-        return True
 
     def _check_ready(self) -> None:
         if not self._ready and list(self._stages.values()).count(Stage.UP) >= self._order.residents:
