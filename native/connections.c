@@ -61,6 +61,10 @@ static void drop(struct fcgi_connection *connection)
 	if (connection->fault) {
 		log_line(KRAAL_LOG_WARNING, "FastCGI protocol error: %s; connection closed", connection->fault);
 	}
+	if (connection->taken && connection->watched) {
+		/* As long as the giver's copy is there our set would go on telling of it. */
+		epoll_ctl(epoll, EPOLL_CTL_DEL, connection->fd, NULL);
+	}
 	lingering -= connection->lingers;
 	table[connection->index] = table[--count];
 	table[connection->index]->index = connection->index;
@@ -167,6 +171,7 @@ struct fcgi_connection *connections_take(struct fcgi_io *io)
 	struct fcgi_connection *connection = add(handed.fd);
 	if (connection) {
 		connection->served = handed.served;
+		connection->taken = true;
 		io->input_start = 0;
 		io->input_end = handed.size;
 	}

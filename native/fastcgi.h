@@ -77,6 +77,7 @@ struct fcgi_connection {
 	int64_t since;            /* CLOCK_MONOTONIC seconds of the last change: for lingering */
 	size_t index;             /* place in the worker's table */
 	bool watched;             /* the worker's epoll knows it */
+	bool taken;               /* another worker has given it away, and may not have closed its own descriptor yet */
 	bool lingers;             /* the worker counts it as lingering */
 };
 
