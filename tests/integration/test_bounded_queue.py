@@ -4,9 +4,9 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 from tests.integration.conftest import StartKind, StartServer
 from tests.integration.test_glance import rows
 from tests.support import processes, reloads
-from tests.support.fastcgi import Connection, Response, begin, packet
+from tests.support.apache import apache
+from tests.support.caddy import caddy
+from tests.support.fastcgi import Address, Connection, Response, begin, packet
 from tests.support.http import Browser
 from tests.support.nginx import nginx
 from tests.support.residents import application
@@ -214,13 +216,14 @@ def test_manager_sleeps_while_requests_are_served(start_kind: StartKind, pool: d
 # ------------------------------------------------------------ figures
 
 
-def test_every_request_is_answered_and_counted(start_kind: StartKind, directory: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 4], ids=["new connections", "kept connections"])
+def test_every_request_is_answered_and_counted(start_kind: StartKind, directory: Path, kept: int) -> None:
     """Through nginx, more at a time than there is room for: all figures are those of the clients."""
     log = {"access.log": f"{directory}/access.log", "access.format": "%s %r %q"}
     pool = BOUNDED | apart(directory) | log | {"pm.max_children": "2"}
     server = start_kind("kraal", pool=pool)
     uri = server.script("work.php", "usleep(3000); " + HELLO)
-    with nginx(server.directory, server.root, server.address) as port:
+    with nginx(server.directory, server.root, server.address, kept=kept) as port:
 
         def ask(number: int) -> int:
             page = Browser(port).get(f"{uri}?{number}")
@@ -243,6 +246,32 @@ def test_every_request_is_answered_and_counted(start_kind: StartKind, directory:
         return len(numbers) == 1500 and Counter(int(line[0]) for line in lines) == answers
 
     wait_until(logged, what="each of them has its line in the access log")
+
+
+WEB_SERVERS: dict[str, Callable[[Path, Path, Address], AbstractContextManager[int]]] = {
+    "nginx": nginx,
+    "apache": lambda directory, root, address: apache(directory, root, address, "SetHandler"),
+    "caddy": caddy,
+}
+
+
+@pytest.mark.parametrize("web_server", WEB_SERVERS)
+def test_web_servers_pass_the_answer_on(start_kind: StartKind, web_server: str) -> None:
+    server = start_kind("kraal", pool=BOUNDED)
+    uri = server.script("hello.php", HELLO)
+    held = Held(server)
+    with (
+        WEB_SERVERS[web_server](server.directory, server.root, server.address) as port,
+        ThreadPoolExecutor(LENGTH + 4) as clients,
+    ):
+        futures = [clients.submit(Browser(port).get, uri) for _ in range(LENGTH + 4)]
+        wait_until(lambda: sum(future.done() for future in futures) == 4, what="four are answered")
+        held.release()
+        pages = [future.result() for future in futures]
+    assert Counter(page.status for page in pages) == {200: LENGTH, 503: 4}
+    assert {(page.header("Retry-After"), page.text) for page in pages if page.status == 503} == {
+        ("5", "503 Service Unavailable: too many requests wait already.\n")
+    }
 
 
 def test_body_of_who_is_turned_away_does_no_harm(start_kind: StartKind) -> None:
