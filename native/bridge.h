@@ -106,7 +106,7 @@ struct kraal_slot {
 	uint32_t sequence;     /* odd while the worker writes */
 	int32_t pid;           /* 0: the slot is free; written by the manager */
 	uint32_t stage;        /* enum kraal_stage */
-	uint16_t holding;      /* it has connections */
+	uint16_t holding;      /* how many connections it has */
 	uint16_t parked;       /* it counts in the header's `parked` */
 	uint64_t requests;
 	int64_t started_at;    /* of the worker, seconds since the epoch */
@@ -181,6 +181,7 @@ struct kraal_ledger {
 	struct kraal_histogram durations; /* of requests, until the worker was idle again */
 	struct kraal_histogram waits;     /* before they came here, as far as the web server says */
 	uint64_t endings[KRAAL_ENDINGS];  /* of workers; enum kraal_ending */
+	uint64_t lazy[2];                 /* connections that were closed; enum patience_end */
 };
 
 /* For the manager: a worker has ended. */
@@ -321,6 +322,9 @@ struct kraal_worker {
 	uint32_t allowed_count;
 	const struct kraal_network *allowed; /* NULL: every peer */
 	uint64_t max_requests;        /* 0: no limit */
+	uint32_t idle_timeout;        /* seconds that connections are waited for, see patience.h; 0: for ever */
+	uint32_t header_timeout, body_timeout;
+	uint64_t body_buffer;         /* bytes of a body that are here before PHP runs */
 	uint32_t terminate_timeout;   /* request_terminate_timeout in seconds, for its message */
 	const char *extensions;       /* security.limit_extensions, separated by spaces; "" or NULL: all */
 	const char *php_values;       /* security.limit_php_value, separated by spaces; NULL: all */

@@ -12,6 +12,12 @@ static inline int64_t clock_ns(clockid_t clock)
 	return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 
+/* Milliseconds of CLOCK_MONOTONIC. */
+static inline int64_t clock_ms(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
 /* Whole seconds of CLOCK_MONOTONIC. */
 static inline int64_t clock_seconds(void)
 {

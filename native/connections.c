@@ -2,6 +2,7 @@
 #include "connections.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,23 +14,29 @@
 #include "clock.h"
 #include "handoff.h"
 #include "log.h"
+#include "patience.h"
 #include "peer.h"
 #include "scoreboard.h"
 
-#define CONNECTIONS_MAX 1024
-#define LINGER_SECONDS 5
+/* Deadlines are looked at once so often at most. */
+#define LOOK_EACH_MS 1000
 
 static int epoll = -1;
 static struct fcgi_connection *table[CONNECTIONS_MAX];
 static size_t count;
 static size_t limit = CONNECTIONS_MAX;
-static size_t lingering;
+static size_t charged;                 /* bytes of memory of all of them */
+static int64_t look_at = PATIENCE_ENDLESS;  /* in CLOCK_MONOTONIC milliseconds: no deadline is earlier */
+static int64_t looked_at;
+static const struct kraal_worker *worker;
 static uint64_t given;
+static uint8_t encoded[FCGI_HANDED_SIZE];  /* what goes along with one that is given away */
 static struct fcgi_connection *spare;  /* a closed one, for the sake of its buffers */
 
-void connections_open(int epoll_fd)
+void connections_open(const struct kraal_worker *settings, int epoll_fd)
 {
 	struct rlimit files;
+	worker = settings;
 	epoll = epoll_fd;
 	/* Half of the descriptors are for the scripts. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < limit) {
@@ -61,18 +68,21 @@ static void drop(struct fcgi_connection *connection)
 	if (connection->fault) {
 		log_line(KRAAL_LOG_WARNING, "FastCGI protocol error: %s; connection closed", connection->fault);
 	}
+	if (connection->overdue) {
+		patience_end(PATIENCE_OVERDUE, clock_ms());
+	}
 	if (connection->taken && connection->watched) {
 		/* As long as the giver's copy is there our set would go on telling of it. */
 		epoll_ctl(epoll, EPOLL_CTL_DEL, connection->fd, NULL);
 	}
-	lingering -= connection->lingers;
+	charged -= connection->charged;
 	table[connection->index] = table[--count];
 	table[connection->index]->index = connection->index;
 	if (!spare) {
 		if (connection->fd >= 0) {
 			close(connection->fd);
 		}
-		params_reset(&connection->params);
+		fcgi_forget_request(connection);
 		spare = connection;
 	} else {
 		fcgi_release(connection);
@@ -80,27 +90,29 @@ static void drop(struct fcgi_connection *connection)
 	}
 }
 
-/* Close the connection that was silent longest.  Returns whether there was one. */
-static bool give_up_oldest(void)
+/* Close the one that others are preferred to; only if it takes memory, if that is what is lacking.  Returns whether
+ * there was one. */
+static bool give_up_one(int64_t now, bool for_memory)
 {
-	struct fcgi_connection *oldest = table[0];
-	if (!count) {
-		return false;
-	}
-	for (size_t i = 1; i < count; i++) {
-		if (table[i]->since < oldest->since) {
-			oldest = table[i];
+	struct fcgi_connection *found = NULL;
+	for (size_t i = 0; i < count; i++) {
+		bool counts = !for_memory || patience_is_unfinished(table[i]->phase);
+		if (counts && (!found || patience_prefers(table[i], found, now))) {
+			found = table[i];
 		}
 	}
-	drop(oldest);
-	return true;
+	if (found) {
+		patience_end(PATIENCE_CROWD, now);
+		drop(found);
+	}
+	return found != NULL;
 }
 
 /* Take a connected socket.  Returns NULL, with fd closed, without memory. */
 static struct fcgi_connection *add(int fd)
 {
 	if (count >= limit) {
-		give_up_oldest();
+		give_up_one(clock_ms(), false);
 	}
 	struct fcgi_connection *connection = spare ? spare : malloc(sizeof(*connection));
 	if (!connection) {
@@ -114,13 +126,12 @@ static struct fcgi_connection *add(int fd)
 	}
 	fcgi_open(connection, fd);
 	connection->params = params;
-	connection->since = clock_seconds();
 	connection->index = count;
 	table[count++] = connection;
 	return connection;
 }
 
-enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_connection **connection)
+enum accepted connections_accept(struct fcgi_connection **connection)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
@@ -139,7 +150,7 @@ enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_
 	switch (errno) {
 	case EMFILE:
 		/* The connections use up the descriptors, or else scripts have kept so many: a new worker is better. */
-		if (give_up_oldest()) {
+		if (give_up_one(clock_ms(), false)) {
 			return ACCEPT_ONE;
 		}
 		log_line(KRAAL_LOG_ERROR, "cannot accept connections: %s", strerror(EMFILE));
@@ -162,6 +173,18 @@ enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_
 	}
 }
 
+/* Whoever wrote this may be hostile. */
+static void believe(struct fcgi_connection *connection, const struct handoff_note *note)
+{
+	int64_t now = clock_ms();
+	connection->served = note->served != 0;
+	if (note->phase <= FCGI_PHASE_BODY) {
+		connection->phase = (enum fcgi_phase)note->phase;
+		connection->since = note->since < now ? note->since : now;
+		connection->heard = note->heard < now ? note->heard : now;
+	}
+}
+
 struct fcgi_connection *connections_take(struct fcgi_io *io)
 {
 	struct handed handed;
@@ -170,7 +193,7 @@ struct fcgi_connection *connections_take(struct fcgi_io *io)
 	}
 	struct fcgi_connection *connection = add(handed.fd);
 	if (connection) {
-		connection->served = handed.served;
+		believe(connection, &handed.note);
 		connection->taken = true;
 		io->input_start = 0;
 		io->input_end = handed.size;
@@ -192,9 +215,20 @@ static void let_go(struct fcgi_connection *connection)
 	given++;
 }
 
+static struct handoff_note note_of(const struct fcgi_connection *connection)
+{
+	return (struct handoff_note){
+	    .since = connection->since,
+	    .heard = connection->heard,
+	    .phase = connection->phase,
+	    .served = connection->served || connection->ended,
+	};
+}
+
 static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size)
 {
-	if (!handoff_give(connection->fd, connection->served || connection->ended, bytes, size)) {
+	struct handoff_note note = note_of(connection);
+	if (!handoff_give(connection->fd, &note, bytes, size)) {
 		return false;
 	}
 	let_go(connection);
@@ -203,9 +237,9 @@ static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_
 
 bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io)
 {
-	static uint8_t bytes[FCGI_HANDED_SIZE];
-	size_t size = fcgi_encode_request(connection, io, bytes, sizeof(bytes));
-	if (!size || !handoff_pass(connection->fd, connection->served, bytes, size)) {
+	struct handoff_note note = {.served = connection->served};
+	size_t size = fcgi_encode_request(connection, io, encoded, sizeof(encoded));
+	if (!size || !handoff_pass(connection->fd, &note, encoded, size)) {
 		return false;
 	}
 	let_go(connection);
@@ -220,6 +254,7 @@ uint64_t connections_given(void)
 
 bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 {
+	connection->phase = FCGI_PHASE_NONE;
 	if (!give(connection, io->input + io->input_start, io->input_end - io->input_start)) {
 		return false;
 	}
@@ -227,18 +262,57 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io)
 	return true;
 }
 
-bool connections_give_idle(const struct fcgi_connection *but)
+bool connections_give_waiting(const struct fcgi_connection *but)
 {
 	for (size_t i = count; i-- > 0;) {
 		struct fcgi_connection *connection = table[i];
-		if (connection != but && fcgi_is_silent(connection)) {
-			if (!give(connection, NULL, 0)) {
-				return handoff_is_over();
-			}
-			drop(connection);
+		size_t size = 0;
+		if (connection == but || !fcgi_can_be_handed(connection) ||
+		    !fcgi_encode_begun(connection, encoded, sizeof(encoded), &size)) {
+			continue;
 		}
+		if (!give(connection, encoded, size)) {
+			return handoff_is_over();
+		}
+		drop(connection);
 	}
 	return true;
+}
+
+bool connections_give_ready(struct fcgi_connection *connection)
+{
+	if (!fcgi_is_silent(connection) || !give(connection, NULL, 0)) {
+		return false;
+	}
+	drop(connection);
+	return true;
+}
+
+/* Note what it is waited for now, and since when. */
+static void note_phase(struct fcgi_connection *connection)
+{
+	enum fcgi_phase before = connection->phase;
+	connection->phase = patience_phase(connection);
+	connection->heard = clock_ms();
+	if (connection->phase != before &&
+	    !(patience_is_unfinished(connection->phase) && patience_is_unfinished(before))) {
+		connection->since = connection->heard;
+	}
+	int64_t deadline = patience_deadline(worker, connection);
+	if (deadline < look_at) {
+		look_at = deadline < looked_at + LOOK_EACH_MS ? looked_at + LOOK_EACH_MS : deadline;
+	}
+}
+
+/* Note how much memory it takes.  Where that is much, who has nothing to keep keeps nothing. */
+static void note_memory(struct fcgi_connection *connection)
+{
+	if (charged > CONNECTIONS_MEMORY_MAX / 2 && !patience_is_unfinished(connection->phase)) {
+		params_release(&connection->params);
+	}
+	size_t size = fcgi_memory(connection);
+	charged += size - connection->charged;
+	connection->charged = size;
 }
 
 void connections_settle(struct fcgi_connection *connection)
@@ -252,24 +326,55 @@ void connections_settle(struct fcgi_connection *connection)
 	}
 	if (connection->state == FCGI_DEAD) {
 		drop(connection);
-	} else if (connection->state == FCGI_LINGER && !connection->lingers) {
-		connection->lingers = true;
-		lingering++;
+		return;
+	}
+	note_phase(connection);
+	note_memory(connection);
+}
+
+int connections_patience(int timeout_ms)
+{
+	if (look_at == PATIENCE_ENDLESS) {
+		return timeout_ms;
+	}
+	int64_t left = look_at - clock_ms();
+	left = left > 0 ? left : 0;
+	return timeout_ms >= 0 && timeout_ms < left ? timeout_ms : left < INT_MAX ? (int)left : INT_MAX;
+}
+
+/* Whether something has come of an idle one just now: nobody is to lose a request by it. */
+static bool has_just_sent(const struct fcgi_connection *connection)
+{
+	uint8_t first;
+	return connection->phase == FCGI_PHASE_IDLE && recv(connection->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Close all that were waited for long enough. */
+static void close_overdue(int64_t now)
+{
+	look_at = PATIENCE_ENDLESS;
+	looked_at = now;
+	for (size_t i = count; i-- > 0;) {
+		int64_t deadline = patience_deadline(worker, table[i]);
+		if (deadline <= now && !has_just_sent(table[i])) {
+			table[i]->overdue = patience_is_unfinished(table[i]->phase);
+			drop(table[i]);
+		} else if (deadline < look_at) {
+			look_at = deadline;
+		}
+	}
+	if (look_at < now + LOOK_EACH_MS) {
+		look_at = now + LOOK_EACH_MS;
 	}
 }
 
-bool connections_lingering(void)
+void connections_tidy(void)
 {
-	return lingering > 0;
-}
-
-void connections_expire(void)
-{
-	int64_t oldest = clock_seconds() - LINGER_SECONDS;
-	for (size_t i = count; i-- > 0;) {
-		if (table[i]->state == FCGI_LINGER && table[i]->since < oldest) {
-			drop(table[i]);
-		}
+	int64_t now = look_at == PATIENCE_ENDLESS ? 0 : clock_ms();
+	if (now >= look_at) {
+		close_overdue(now);
+	}
+	while (charged > CONNECTIONS_MEMORY_MAX && give_up_one(clock_ms(), true)) {
 	}
 }
 

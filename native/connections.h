@@ -9,19 +9,23 @@
 #include "bridge.h"
 #include "fastcgi.h"
 
+/* A worker keeps so many connections, or as many as half of its descriptors, and of unfinished requests so much memory. */
+#define CONNECTIONS_MAX 1024
+#define CONNECTIONS_MEMORY_MAX ((size_t)16 << 20)
+
 /* `epoll` is where connections that wait are watched, each with itself as the user data. */
-void connections_open(int epoll);
+void connections_open(const struct kraal_worker *worker, int epoll);
 
 size_t connections_count(void);
 
 /* How many peers still wait for an answer. */
 uint64_t connections_owed(void);
 
-/* Accept a connection.  Above the limit the one that was silent longest is given up for it.
+/* Accept a connection.  Above the limit another one is given up for it, see patience.h.
  * ACCEPT_ONE: there may be more; this one may be NULL, because the peer is not allowed.
  * ACCEPT_NONE: wait.  ACCEPT_LOST: this worker will never accept another one. */
 enum accepted { ACCEPT_NONE, ACCEPT_ONE, ACCEPT_LOST };
-enum accepted connections_accept(const struct kraal_worker *worker, struct fcgi_connection **connection);
+enum accepted connections_accept(struct fcgi_connection **connection);
 
 /* Take a connection that another worker gave away, or NULL.  What was read of its next request is in io. */
 struct fcgi_connection *connections_take(struct fcgi_io *io);
@@ -34,8 +38,13 @@ bool connections_give(struct fcgi_connection *connection, struct fcgi_io *io);
  * io.  Returns false if there is no room, or the request is too long; else it is dead, and to be settled. */
 bool connections_pass(struct fcgi_connection *connection, struct fcgi_io *io);
 
-/* Give away all that wait for a request, but for one.  Returns false if there is no room for some of them now. */
-bool connections_give_idle(const struct fcgi_connection *but);
+/* Give away all that wait for a request or for the rest of one, but for `but`, and those that have sent more than
+ * goes along.  Returns false if there is no room for some of them now. */
+bool connections_give_waiting(const struct fcgi_connection *but);
+
+/* Give away one that has sent something, of which nothing was read yet.  Returns false if that is not so, or if nobody
+ * can take it. */
+bool connections_give_ready(struct fcgi_connection *connection);
 
 /* How many were given away so far: pointers from before the last one may be to nothing. */
 uint64_t connections_given(void);
@@ -43,9 +52,12 @@ uint64_t connections_given(void);
 /* Keep a connection for what comes next, or close it if it is dead. */
 void connections_settle(struct fcgi_connection *connection);
 
-/* Whether some connection lingers: then call connections_expire about once a second. */
-bool connections_lingering(void);
-void connections_expire(void);
+/* How many milliseconds to wait for events before connections_tidy may have something to do; timeout_ms, and -1 is for
+ * ever, if that is less. */
+int connections_patience(int timeout_ms);
+
+/* Close those that were waited for long enough, and as many as take too much memory. */
+void connections_tidy(void);
 
 /* Visit from the last to the first; the visited one may close. */
 struct fcgi_connection *connections_at(size_t index);

@@ -3,11 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "clock.h"
 
 void fcgi_open(struct fcgi_connection *connection, int fd)
 {
@@ -17,8 +16,16 @@ void fcgi_open(struct fcgi_connection *connection, int fd)
 	params_init(&connection->params);
 }
 
+void fcgi_forget_request(struct fcgi_connection *connection)
+{
+	params_reset(&connection->params);
+	free(connection->body.bytes);
+	memset(&connection->body, 0, sizeof(connection->body));
+}
+
 void fcgi_release(struct fcgi_connection *connection)
 {
+	fcgi_forget_request(connection);
 	params_release(&connection->params);
 	if (connection->fd >= 0) {
 		close(connection->fd);
@@ -26,8 +33,7 @@ void fcgi_release(struct fcgi_connection *connection)
 	connection->fd = -1;
 }
 
-/* Fill the empty input buffer.  Returns recv's result; EINTR is tried again. */
-static ssize_t receive(const struct fcgi_connection *connection, struct fcgi_io *io, int flags)
+ssize_t fcgi_receive(const struct fcgi_connection *connection, struct fcgi_io *io, int flags)
 {
 	ssize_t got;
 	do {
@@ -38,7 +44,7 @@ static ssize_t receive(const struct fcgi_connection *connection, struct fcgi_io 
 	return got;
 }
 
-static bool nothing_yet(ssize_t got)
+bool fcgi_nothing_yet(ssize_t got)
 {
 	return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
@@ -46,8 +52,8 @@ static bool nothing_yet(ssize_t got)
 /* Throw away what a peer still sends after its answer. */
 static void linger(struct fcgi_connection *connection, struct fcgi_io *io)
 {
-	ssize_t got = receive(connection, io, MSG_DONTWAIT);
-	if (got == 0 || (got < 0 && !nothing_yet(got))) {
+	ssize_t got = fcgi_receive(connection, io, MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && !fcgi_nothing_yet(got))) {
 		connection->state = FCGI_DEAD;
 	}
 	io->input_start = io->input_end = 0;
@@ -60,14 +66,19 @@ void fcgi_advance(struct fcgi_connection *connection, struct fcgi_io *io)
 		return;
 	}
 	if (io->input_start == io->input_end) {
-		ssize_t got = receive(connection, io, MSG_DONTWAIT);
-		if (nothing_yet(got)) {
+		ssize_t got = fcgi_receive(connection, io, MSG_DONTWAIT);
+		if (fcgi_nothing_yet(got)) {
 			return;
 		}
-		if (got <= 0) {
+		if (got < 0 || (got == 0 && connection->state != FCGI_WAIT_BODY)) {
 			fcgi_die(connection, NULL);
 			return;
 		}
+		connection->eof = got == 0;
+	}
+	if (connection->state == FCGI_WAIT_BODY) {
+		/* Whoever has asked for it gathers on. */
+		connection->state = FCGI_READY;
 	}
 	fcgi_decode(connection, io);
 }
@@ -79,47 +90,6 @@ void fcgi_start_answer(struct fcgi_connection *connection, struct fcgi_io *io)
 	connection->aborted = false;
 }
 
-static bool body_is_next(const struct fcgi_connection *connection)
-{
-	return connection->head_size == FCGI_HEADER_SIZE && connection->content_left && fcgi_in_body(connection);
-}
-
-/* Go on until body bytes are next in the input.  Returns false at the end of the body. */
-static bool find_body(struct fcgi_connection *connection, struct fcgi_io *io)
-{
-	while (!connection->stdin_done && !connection->eof && !connection->aborted && connection->state != FCGI_DEAD) {
-		if (io->input_start == io->input_end) {
-			ssize_t got = receive(connection, io, 0);
-			if (got <= 0) {
-				connection->eof = true;
-				connection->aborted = got < 0;
-				return false;
-			}
-		}
-		if (body_is_next(connection)) {
-			return true;
-		}
-		fcgi_decode_step(connection, io, true);
-	}
-	return false;
-}
-
-size_t fcgi_read_body(struct fcgi_connection *connection, struct fcgi_io *io, char *to, size_t size)
-{
-	size_t total = 0;
-	while (total < size && find_body(connection, io)) {
-		size_t piece = fcgi_smaller(fcgi_smaller(size - total, connection->content_left), io->input_end - io->input_start);
-		memcpy(to + total, io->input + io->input_start, piece);
-		io->input_start += piece;
-		connection->content_left -= (uint32_t)piece;
-		total += piece;
-		if (!connection->content_left) {
-			fcgi_decode_step(connection, io, true);
-		}
-	}
-	return total;
-}
-
 static bool request_is_over(const struct fcgi_connection *connection)
 {
 	return connection->stdin_done && connection->head_size == 0;
@@ -129,7 +99,7 @@ static bool request_is_over(const struct fcgi_connection *connection)
 static void look_ahead(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	while (io->input_start < io->input_end && connection->state != FCGI_DEAD && !connection->aborted) {
-		if (request_is_over(connection) || body_is_next(connection)) {
+		if (request_is_over(connection) || fcgi_body_is_next(connection)) {
 			return;
 		}
 		fcgi_decode_step(connection, io, true);
@@ -154,7 +124,7 @@ void fcgi_look(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	look_ahead(connection, io);
 	if (io->input_start == io->input_end && !connection->eof) {
-		connection->eof = receive(connection, io, MSG_DONTWAIT) == 0;
+		connection->eof = fcgi_receive(connection, io, MSG_DONTWAIT) == 0;
 		look_ahead(connection, io);
 	}
 	/* What comes behind the end of the request is not decoded yet: it may be the next one. */
@@ -191,8 +161,8 @@ static void skip_body(struct fcgi_connection *connection, struct fcgi_io *io)
 void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io)
 {
 	bool keep = connection->keep;  /* of this request; another one may stand in io */
-	params_reset(&connection->params);
-	connection->since = clock_seconds();
+	fcgi_forget_request(connection);
+	connection->phase = FCGI_PHASE_NONE;
 	connection->served = true;
 	if (connection->state == FCGI_DEAD || connection->aborted || connection->eof) {
 		connection->state = FCGI_DEAD;
@@ -210,9 +180,20 @@ void fcgi_finish(struct fcgi_connection *connection, struct fcgi_io *io)
 	}
 }
 
+size_t fcgi_memory(const struct fcgi_connection *connection)
+{
+	return params_memory(&connection->params) + connection->body.capacity;
+}
+
 bool fcgi_is_silent(const struct fcgi_connection *connection)
 {
 	return connection->state == FCGI_WAIT_BEGIN && !connection->head_size;
+}
+
+bool fcgi_can_be_handed(const struct fcgi_connection *connection)
+{
+	enum fcgi_state state = connection->state;
+	return state == FCGI_WAIT_BEGIN || state == FCGI_WAIT_PARAMS || state == FCGI_WAIT_BODY;
 }
 
 bool fcgi_owes_answer(const struct fcgi_connection *connection)
@@ -222,6 +203,7 @@ bool fcgi_owes_answer(const struct fcgi_connection *connection)
 		return !connection->served || connection->head_size;
 	case FCGI_WAIT_PARAMS:
 	case FCGI_READY:
+	case FCGI_WAIT_BODY:
 		return true;
 	default:
 		return false;

@@ -48,7 +48,7 @@ static void begin(struct fcgi_connection *connection)
 	connection->keep = keep;
 	connection->stdin_done = false;
 	connection->ended = false;
-	params_reset(&connection->params);
+	fcgi_forget_request(connection);
 	connection->state = FCGI_WAIT_PARAMS;
 }
 
@@ -99,7 +99,7 @@ static void unknown_type(struct fcgi_connection *connection)
 static void abort_request(struct fcgi_connection *connection)
 {
 	connection->aborted = true;
-	if (connection->state == FCGI_WAIT_PARAMS) {
+	if (connection->state == FCGI_WAIT_PARAMS || connection->state == FCGI_WAIT_BODY) {
 		refuse(connection, connection->request_id, FCGI_REQUEST_COMPLETE);
 		connection->aborted = false;
 		if (connection->state != FCGI_DEAD) {
@@ -111,7 +111,7 @@ static void abort_request(struct fcgi_connection *connection)
 /* Whether the params or the body of the current request may still be under way. */
 static bool in_request(const struct fcgi_connection *connection)
 {
-	return connection->state == FCGI_WAIT_PARAMS || connection->state == FCGI_READY;
+	return connection->state == FCGI_WAIT_PARAMS || connection->state == FCGI_READY || connection->state == FCGI_WAIT_BODY;
 }
 
 /* Records of a request that is not the current one (refused, aborted or answered) are skipped. */

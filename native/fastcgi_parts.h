@@ -1,4 +1,4 @@
-/* What the parts of fastcgi share: fastcgi.c (life and reading), fastcgi_decode.c, fastcgi_write.c.
+/* What the parts of fastcgi share: fastcgi.c (life and reading), fastcgi_body.c, fastcgi_decode.c, fastcgi_write.c.
  * Nobody else includes this. */
 #ifndef KRAAL_FASTCGI_PARTS_H
 #define KRAAL_FASTCGI_PARTS_H
@@ -21,6 +21,15 @@ void fcgi_die(struct fcgi_connection *connection, const char *fault);
 
 /* Whether the current record carries body bytes of the request. */
 bool fcgi_in_body(const struct fcgi_connection *connection);
+
+/* Whether body bytes are next in the input. */
+bool fcgi_body_is_next(const struct fcgi_connection *connection);
+
+/* Fill the empty input buffer.  Returns recv's result; EINTR is tried again. */
+ssize_t fcgi_receive(const struct fcgi_connection *connection, struct fcgi_io *io, int flags);
+
+/* Whether recv has failed because nothing is there. */
+bool fcgi_nothing_yet(ssize_t got);
 
 /* One step over the input.  Returns false when it needs more bytes, or (with keep_body) when body bytes
  * stand next. */

@@ -28,7 +28,7 @@ static void leave_connections(struct sapi_request *request)
 		connections_give(request->connection, request->io);
 	}
 	if (!resident_is_up()) {
-		connections_give_idle(request->connection);
+		connections_give_waiting(request->connection);
 	}
 }
 

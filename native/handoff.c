@@ -19,25 +19,24 @@ void handoff_open(const struct kraal_worker *settings)
 	worker = settings;
 }
 
-static bool send_to(int pair, int fd, bool served, const void *bytes, size_t size)
+static bool send_to(int pair, int fd, const struct handoff_note *note, const void *bytes, size_t size)
 {
-	uint8_t mark = served;
-	struct iovec parts[] = {{&mark, sizeof(mark)}, {(void *)(uintptr_t)bytes, size}};
+	struct iovec parts[] = {{(void *)(uintptr_t)note, sizeof(*note)}, {(void *)(uintptr_t)bytes, size}};
 	return parcel_send(pair, parts, 2, fd);
 }
 
-bool handoff_give(int fd, bool served, const void *bytes, size_t size)
+bool handoff_give(int fd, const struct handoff_note *note, const void *bytes, size_t size)
 {
-	if (send_to(worker->handoff_give, fd, served, bytes, size)) {
+	if (send_to(worker->handoff_give, fd, note, bytes, size)) {
 		return true;
 	}
 	over = over || errno == EPIPE;
 	return false;
 }
 
-bool handoff_pass(int fd, bool served, const void *bytes, size_t size)
+bool handoff_pass(int fd, const struct handoff_note *note, const void *bytes, size_t size)
 {
-	return send_to(worker->handoff_other, fd, served, bytes, size);
+	return send_to(worker->handoff_other, fd, note, bytes, size);
 }
 
 bool handoff_is_over(void)
@@ -47,14 +46,16 @@ bool handoff_is_over(void)
 
 bool handoff_take(struct handed *handed, void *to)
 {
-	uint8_t mark = 0;
-	struct iovec parts[] = {{&mark, sizeof(mark)}, {to, FCGI_HANDED_SIZE}};
+	struct iovec parts[] = {{&handed->note, sizeof(handed->note)}, {to, FCGI_HANDED_SIZE}};
 	ssize_t size = parcel_receive(worker->handoff_take, parts, 2, &handed->fd);
 	over = over || size == 0;
 	if (handed->fd < 0) {
 		return false;
 	}
-	handed->served = mark != 0;
-	handed->size = (size_t)size - sizeof(mark);
+	if ((size_t)size < sizeof(handed->note)) {
+		close(handed->fd);
+		return false;
+	}
+	handed->size = (size_t)size - sizeof(handed->note);
 	return true;
 }

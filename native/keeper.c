@@ -71,7 +71,7 @@ static void look(unsigned int seen)
 		return;
 	}
 	if (atomic_load(&requests) == seen) {
-		connections_give_idle(served);
+		connections_give_waiting(served);
 	}
 	pthread_mutex_unlock(&table);
 }

@@ -55,6 +55,13 @@ void ledger_answer(void)
 	said = 0;
 }
 
+void ledger_lazy(unsigned why)
+{
+	if (ledger) {
+		add(&ledger->lazy[why], 1);
+	}
+}
+
 void ledger_duration(int64_t ns)
 {
 	if (ledger) {

@@ -16,6 +16,9 @@ void ledger_status(int status);
 /* The answer has ended, whether or not the client was still there: count it, once. */
 void ledger_answer(void);
 
+/* A connection was closed because of its client; enum patience_end. */
+void ledger_lazy(unsigned why);
+
 /* A request is over, and took so long. */
 void ledger_duration(int64_t ns);
 

@@ -42,6 +42,11 @@ void params_reset(struct params *params)
 	memset(params->newest, 0, sizeof(params->newest));
 }
 
+size_t params_memory(const struct params *params)
+{
+	return params->text_capacity + params->capacity * sizeof(*params->pairs);
+}
+
 /* Make room for `needed` items of `item` bytes, doubling.  Returns -1 without memory. */
 static int reserve(void **items, size_t *capacity, size_t needed, size_t item, size_t first)
 {

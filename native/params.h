@@ -36,6 +36,9 @@ void params_release(struct params *params);
 /* Forget the request, keep small buffers for the next one. */
 void params_reset(struct params *params);
 
+/* Bytes of memory that they take. */
+size_t params_memory(const struct params *params);
+
 /* Append raw bytes of a PARAMS record.  Returns -1 without memory or above limit. */
 int params_append(struct params *params, const uint8_t *from, size_t size, size_t limit);
 

@@ -33,6 +33,8 @@ void requests_open(const struct kraal_worker *settings, struct fcgi_io *buffers)
 {
 	worker = settings;
 	io = buffers;
+	io->body_buffer = settings->body_buffer;
+	io->body_timeout = settings->body_timeout;
 	keeper_open();
 }
 
@@ -93,6 +95,9 @@ static enum step run(struct fcgi_connection *connection)
 	bool page = is_page(worker->status_path, uri) || is_page(worker->ping_path, uri);
 	if (!page && !passing_is_ours(worker, &connection->params)) {
 		pass_on(connection);
+		return STEP_DONE;
+	}
+	if (!page && !fcgi_gather(connection, io)) {
 		return STEP_DONE;
 	}
 	requests++;

@@ -45,7 +45,7 @@ static bool knocked;   /* the listener may have a connection */
 static bool offered;   /* another worker may have given one away */
 static bool parked;
 static bool rescuing;  /* nobody took a connection that had been waiting: take all that wait */
-static bool held;
+static size_t held;    /* connections, as others know it */
 static bool said_spent;
 static volatile sig_atomic_t stopping;
 static pid_t self;
@@ -121,7 +121,7 @@ int kraal_worker_start(const struct kraal_worker *worker)
 	if (watch(worker->poke, &poke_mark, EPOLLIN | EPOLLET) < 0) {
 		return -1;
 	}
-	connections_open(epoll);
+	connections_open(worker, epoll);
 	handoff_open(worker);
 	requests_open(worker, &io);
 	sapi_worker_start(worker);
@@ -171,15 +171,6 @@ static bool leaving(const struct kraal_worker *worker)
 	return stopping || (!worker->script && is_spent(worker));
 }
 
-/* A worker that is about to leave takes no more connections than it may still answer. */
-static bool has_room(const struct kraal_worker *worker)
-{
-	if (!worker->max_requests || worker->script || requests_served() + connections_count() < worker->max_requests) {
-		return true;
-	}
-	return requests_served() + connections_owed() < worker->max_requests;
-}
-
 /* Look at the events that are not of connections.  First of all, as some are not told twice. */
 static void read_marks(const struct epoll_event *events, int count)
 {
@@ -206,11 +197,21 @@ static bool is_connection(const void *mark)
 	return mark != &listener_mark && mark != &offer_mark && mark != &poke_mark && mark != &stop_mark;
 }
 
+/* Several connections have sent something: have the last one served by somebody who has fewer.  Returns how many events
+ * are left. */
+static int share(const struct epoll_event *events, int count)
+{
+	if (count < 2 || !is_connection(events[count - 1].data.ptr) || !sharing_other_has_fewer()) {
+		return count;
+	}
+	return connections_give_ready(events[count - 1].data.ptr) ? count - 1 : count;
+}
+
 /* Wait for events.  After a rest, what comes has not waited for this worker. */
 static int wait_for_events(struct epoll_event *events, int timeout_ms)
 {
 	int64_t before = clock_ns(CLOCK_MONOTONIC);
-	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, timeout_ms);
+	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, connections_patience(timeout_ms));
 	int64_t now = clock_ns(CLOCK_MONOTONIC);
 	if (now - before > REST_NS) {
 		requests_rested(now);
@@ -223,11 +224,12 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool was_leaving = leaving(worker);
-	int count = wait_for_events(events, connections_lingering() ? 1000 : timeout_ms);
-	uint64_t given = connections_given();
+	int count = wait_for_events(events, timeout_ms);
 	read_marks(events, count);
+	int left = share(events, count);
+	uint64_t given = connections_given();
 	/* When the limit is reached, what is left is drained; when connections were given away, it is told once more. */
-	for (int i = 0; i < count && leaving(worker) == was_leaving && connections_given() == given; i++) {
+	for (int i = 0; i < left && leaving(worker) == was_leaving && connections_given() == given; i++) {
 		if (is_connection(events[i].data.ptr)) {
 			enum step step = serve_connection(events[i].data.ptr);
 			if (step != STEP_DONE) {
@@ -239,9 +241,7 @@ static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_m
 		parked = false;
 		rescuing = knocked = true;
 	}
-	if (connections_lingering()) {
-		connections_expire();
-	}
+	connections_tidy();
 	return STEP_DONE;
 }
 
@@ -269,19 +269,19 @@ static enum step drain(const struct kraal_worker *worker)
 	/* The event stays readable and would keep every wait from waiting. */
 	epoll_ctl(epoll, EPOLL_CTL_DEL, stop_event, NULL);
 	listen_if(worker, false);
-	sharing_hold(true);
+	sharing_hold(SIZE_MAX);
 	if (worker->script) {
 		sharing_take_residence(false);
 	}
 	/* The kernel may have woken this worker for a connection that it will not take. */
 	sharing_poke();
-	bool given = connections_give_idle(NULL);
+	bool given = connections_give_waiting(NULL);
 	while ((connections_owed() || !given) && clock_seconds() < deadline) {
 		enum step step = wait_and_serve(worker, given ? 1000 : GIVE_AGAIN_MS);
 		if (step != STEP_DONE) {
 			return step;
 		}
-		given = connections_give_idle(NULL);
+		given = connections_give_waiting(NULL);
 	}
 	return serve_last();
 }
@@ -289,12 +289,11 @@ static enum step drain(const struct kraal_worker *worker)
 /* Whether this worker has connections changed: leave new ones to others, or not any more. */
 static void update_sharing(void)
 {
-	bool holding = connections_count() > 0;
-	if (holding != held) {
-		held = holding;
-		sharing_hold(holding);
+	if (held != connections_count()) {
+		held = connections_count();
+		sharing_hold(held);
 	}
-	if (!holding) {
+	if (!held) {
 		parked = false;
 		sharing_unpark();
 	}
@@ -316,10 +315,10 @@ static enum step turn_to_offer(void)
 }
 
 /* Serve a new connection.  Sets *lost when there will never be another one. */
-static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
+static enum step turn_to_listener(bool *lost)
 {
 	struct fcgi_connection *connection = NULL;
-	enum accepted accepted = connections_accept(worker, &connection);
+	enum accepted accepted = connections_accept(&connection);
 	*lost = accepted == ACCEPT_LOST && !listening_has_ended();
 	knocked = accepted == ACCEPT_ONE && !connections_count();
 	if (connection) {
@@ -341,14 +340,14 @@ static enum step turn_to_listener(const struct kraal_worker *worker, bool *lost)
 /* One turn: a connection if there may be one, else whatever happens first. */
 static enum step turn(const struct kraal_worker *worker, bool *lost)
 {
-	listen_if(worker, !parked && has_room(worker));
+	listen_if(worker, !parked);
 	knocked = knocked && (listening_now() || rescuing);
 	offered = offered && taking;
 	if (offered) {
 		return turn_to_offer();
 	}
 	if (knocked) {
-		return turn_to_listener(worker, lost);
+		return turn_to_listener(lost);
 	}
 	bool others_listen = parked || (taking && !listening_now());
 	enum step step = wait_and_serve(worker, others_listen ? PARKED_MS : -1);

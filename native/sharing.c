@@ -27,6 +27,11 @@ static bool is_idle(const struct kraal_slot *slot)
 	return __atomic_load_n(&slot->stage, __ATOMIC_SEQ_CST) == KRAAL_STAGE_IDLE;
 }
 
+static bool is_idle_with_fewer(const struct kraal_slot *slot)
+{
+	return is_idle(slot) && __atomic_load_n(&slot->holding, __ATOMIC_RELAXED) + 1 < own->holding;
+}
+
 /* Whether another worker of the pool, and of this one's kind, is such a one. */
 static bool some_other(bool (*is)(const struct kraal_slot *slot))
 {
@@ -58,11 +63,12 @@ bool sharing_resident_is_up(void)
 	return false;
 }
 
-void sharing_hold(bool holding)
+void sharing_hold(size_t number)
 {
+	uint16_t holding = number < UINT16_MAX ? (uint16_t)number : UINT16_MAX;
 	/* First the word, then the look: two workers that do this at once cannot both miss each other. */
-	__atomic_store_n(&own->holding, holding, __ATOMIC_SEQ_CST);
-	if (holding && __atomic_load_n(&board->parked, __ATOMIC_SEQ_CST) && !some_other(is_free)) {
+	bool was_free = __atomic_exchange_n(&own->holding, holding, __ATOMIC_SEQ_CST) == 0;
+	if (was_free && holding && __atomic_load_n(&board->parked, __ATOMIC_SEQ_CST) && !some_other(is_free)) {
 		sharing_poke();
 	}
 }
@@ -76,6 +82,11 @@ void sharing_poke(void)
 bool sharing_other_is_idle(void)
 {
 	return some_other(is_idle);
+}
+
+bool sharing_other_has_fewer(void)
+{
+	return own->holding > 1 && some_other(is_idle_with_fewer);
 }
 
 bool sharing_park(void)

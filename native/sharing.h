@@ -5,6 +5,10 @@
  * other workers are idle.  So a worker with connections stops listening ("parks") for as long as
  * another one has none; whoever takes the last place without connections pokes the parked ones.
  *
+ * Connections that a worker has all the same are passed on one by one, when several of them have sent something
+ * at the same time and another worker has fewer and nothing to do: where all are busy, each client gets the share
+ * of a worker that there are clients for it.
+ *
  * All of this goes by the workers' slots.  A slot that lies (its worker died, or is hostile) can
  * make others listen or not listen; the manager pokes after each death, so that nobody waits on it.
  * Where there are residents, which alone listen while one of them is up, each kind shares among itself.
@@ -15,13 +19,18 @@
 #define KRAAL_SHARING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "bridge.h"
 
 void sharing_open(const struct kraal_worker *worker);
 
-/* Say whether this worker has connections; pokes when it was the last one without. */
-void sharing_hold(bool holding);
+/* Say how many connections this worker has; pokes when it was the last one without. */
+void sharing_hold(size_t number);
+
+/* Whether some other worker runs no request now, and has fewer connections: by two at least, so that passing one on
+ * makes a difference. */
+bool sharing_other_has_fewer(void);
 
 /* For a resident: say whether it can serve. */
 void sharing_take_residence(bool up);

@@ -87,6 +87,11 @@ class Order:
     slow_timeout: int = 0  # seconds after which a request is slow; 0: never
     slow_depth: int = 20  # frames of its stack that are told of
     max_requests_jitter: int = 0
+    # Seconds that connections are waited for; 0: for ever
+    kept_timeout: int = 0
+    header_timeout: int = 0
+    body_timeout: int = 0
+    body_buffer: int = 0  # bytes of a body that are there before PHP runs
     extensions: str = ""
     php_values: tuple[str, ...] | None = None  # settings that the web server may send; None means any
     body_files: tuple[str, ...] | None = None  # directories of bodies in files; None means any

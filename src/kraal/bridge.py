@@ -221,6 +221,10 @@ class WorkerSettings:
     log_limit: int
     # (hexadecimal IPv6 or mapped IPv4 address, prefix length); None: every peer
     allowed_clients: Sequence[tuple[str, int]] | None
+    kept_timeout: int
+    header_timeout: int
+    body_timeout: int
+    body_buffer: int
     terminate_timeout: int
     extensions: str
     php_values: str | None
@@ -289,6 +293,10 @@ class Worker:
                 "slot_count": settings.slot_count,
                 "allowed_count": len(networks),
                 "allowed": allowed,
+                "idle_timeout": settings.kept_timeout,
+                "header_timeout": settings.header_timeout,
+                "body_timeout": settings.body_timeout,
+                "body_buffer": settings.body_buffer,
                 "terminate_timeout": settings.terminate_timeout,
                 "access": access,
                 "handoff_other": settings.handoff_other,

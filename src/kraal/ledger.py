@@ -46,6 +46,10 @@ class Entries:
     durations: Histogram = Histogram()
     waits: Histogram = Histogram()
     endings: tuple[int, ...] = (0,) * len(Ending)
+    lazy: tuple[int, int] = (
+        0,
+        0,
+    )  # connections closed: their requests did not come in time; there were too many
 
 
 def fresh() -> bytes:
@@ -65,4 +69,5 @@ def read(content: bytes) -> Entries | None:
         durations=Histogram(tuple(ledger.durations.buckets), int(ledger.durations.sum_ns)),
         waits=Histogram(tuple(ledger.waits.buckets), int(ledger.waits.sum_ns)),
         endings=tuple(ledger.endings)[: len(Ending)],
+        lazy=(ledger.lazy[0], ledger.lazy[1]),
     )

@@ -1,7 +1,7 @@
 """Noticing that connections wait while no worker is idle, without looking all the time.
 
 While a worker is idle nobody has to look: whoever takes the last idle place rings the alarm (see bridge.h).
-When none is, the listener itself tells.
+When none is, what they wait in tells itself.
 """
 
 import os
@@ -22,23 +22,25 @@ class Lookout:
     def __init__(
         self,
         loop: Loop,
-        listener: int,
+        entrances: Callable[[], set[int]],
         *,
         set_alarm: Callable[[int], None],
         count: Callable[[], tuple[int, int]],
         look: Callable[[], bool],
     ) -> None:
-        """`set_alarm` has the alarm rung when there are so many active workers, or never for 0.
+        """`entrances` gives what can be read when a connection waits.
+
+        `set_alarm` has the alarm rung when there are so many active workers, or never for 0.
 
         `count` tells how many workers are idle and how many active.
         """
         self.alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._loop = loop
-        self._listener = listener
+        self._entrances = entrances
         self._set_alarm = set_alarm
         self._count = count
         self._look = look
-        self._watching = False
+        self._watching: set[int] = set()
         self._timer: Timer | None = None
         self._vain = False
         self._loop.watch(self.alarm, self._stir)
@@ -54,7 +56,7 @@ class Lookout:
             idle, active = self._count()
         if not idle:
             self._set_alarm(0)
-        self._watch(not idle)
+        self._watch(set() if idle else self._entrances())
 
     def rest(self) -> None:
         """Nothing could be done about it."""
@@ -65,13 +67,13 @@ class Lookout:
 
     def _stay_put(self) -> None:
         self._set_alarm(0)
-        self._watch(False)
+        self._watch(set())
 
-    def _watch(self, wanted: bool) -> None:
-        if wanted and not self._watching:
-            self._loop.watch(self._listener, self._stir)
-        elif self._watching and not wanted:
-            self._loop.unwatch(self._listener)
+    def _watch(self, wanted: set[int]) -> None:
+        for fd in wanted - self._watching:
+            self._loop.watch(fd, self._stir)
+        for fd in self._watching - wanted:
+            self._loop.unwatch(fd)
         self._watching = wanted
 
     def _stir(self) -> None:

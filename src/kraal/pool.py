@@ -20,6 +20,7 @@ from kraal.bridge import OVERTIME_SIGNAL, Php
 from kraal.climbing import Climbing
 from kraal.coroner import Coroner
 from kraal.crew import Asked, Crew, Worker
+from kraal.entrances import Entrances
 from kraal.errors import Exit, StartError
 from kraal.frontdesk import FrontDesk, Means
 from kraal.logs.relay import Level, Relay, message
@@ -72,9 +73,12 @@ class Manager:
         self._residents = self._expect_residents()
         self._wanted = self._size.at_start
         self._state = sizing.State()
+        self._handoff = leftovers.watch(order, self._loop, Handoff(Descriptor.GIVE, Descriptor.TAKE))
+        listener = None if order.residents else Descriptor.LISTENER
+        self._entrances = Entrances(listener, self._handoff, self._frontdesk.waiting, self._crew.count)
         self._lookout = Lookout(
             self._loop,
-            Descriptor.TAKE if order.residents else Descriptor.LISTENER,
+            self._entrances.watched,
             set_alarm=partial(php.set_alarm, board),
             count=self._crew.count,
             look=self._look,
@@ -91,7 +95,6 @@ class Manager:
             diary.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
         self._climbing = Climbing(self._loop, self._crew, self._timekeeper.kills, self._leave)
-        self._handoff = leftovers.watch(order, self._loop, Handoff(Descriptor.GIVE, Descriptor.TAKE))
         patience = self._size.idle_timeout
         self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
         told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk, self._attendants)
@@ -201,15 +204,12 @@ class Manager:
             return
         self._crew.end_deaf()
         self._replace_too_large()
-        if self._respawn or (self._ration.is_short and self._waiting()):
+        if self._respawn or (self._ration.is_short and self._entrances.waiting()):
             self._watch_over()
         else:
             if self._ration.is_short and self._size.kind != sizing.STATIC:
                 self._wanted = len(self._crew.staying)  # who waited has gone
             self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
-
-    def _waiting(self) -> int:
-        return self._handoff.waiting() if self._residents else self._frontdesk.waiting()
 
     def _is_full(self) -> bool:
         """Whether those who wait get no further worker."""
@@ -217,7 +217,7 @@ class Manager:
         return sizing.is_full(self._size, len(self._crew.ordinary), stuck=stuck)
 
     def _look(self) -> bool:
-        seen = self._crew.look(self._loop.now(), waiting=self._waiting())
+        seen = self._crew.look(self._loop.now(), waiting=self._entrances.waiting())
         plan = sizing.crowd(self._size, seen, self._state)
         self._carry_out(plan)
         return plan.start > 0

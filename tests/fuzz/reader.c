@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	static const enum mode modes[] = {MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER};
+	static const enum mode modes[] = {MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER, MODE_MOVES};
 	if (size < 2 || size > FCGI_INPUT_SIZE * 4) {
 		return 0;
 	}
@@ -24,6 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		at += longest < size - 2 - at ? longest : size - 2 - at;
 		ends[piece_count++] = at;
 	}
-	run(modes[bytes[0] % 3]);
+	run(modes[bytes[0] % 4]);
 	return 0;
 }

@@ -43,7 +43,7 @@ def _php() -> tuple[list[str], list[str]]:
     return [word for flag in found for word in ("-isystem", flag.removeprefix("-I"))], ["-lphp8.2"]
 
 
-_READER = ("fastcgi", "fastcgi_decode", "fastcgi_write", "params")
+_READER = ("fastcgi", "fastcgi_body", "fastcgi_decode", "fastcgi_encode", "fastcgi_write", "params")
 
 TARGETS = {
     target.name: target

@@ -18,7 +18,14 @@
 #define PIECES_MAX (1u << 20)
 
 /* A connection that is handed over goes on as another one does, with what was read of it. */
-enum mode { MODE_READS_BODY = 'r', MODE_SKIPS_BODY = 's', MODE_HANDS_OVER = 'h' };
+enum mode {
+	MODE_READS_BODY = 'r',
+	MODE_SKIPS_BODY = 's',
+	MODE_HANDS_OVER = 'h',
+	MODE_MOVES = 'm'  /* gathers bodies, and moves to another connection whenever it waits */
+};
+
+#define GATHERED 64
 
 ssize_t __wrap_recv(int fd, void *to, size_t size, int flags);
 ssize_t __wrap_send(int fd, const void *from, size_t size, int flags);
@@ -92,6 +99,9 @@ static void show_request(struct fcgi_connection *connection)
 	}
 	for (size_t i = 0; i < connection->params.count; i++) {
 		const struct param *pair = &connection->params.pairs[i];
+		if (strcmp(pair->name, "CONTENT_LENGTH") == 0) {
+			continue;  /* see gather() */
+		}
 		show("name", pair->name, pair->name_size);
 		show("value", pair->value, pair->value_size);
 		if (pair->name[pair->name_size] || pair->value[pair->value_size]) {
@@ -128,15 +138,43 @@ static void hand_over(struct fcgi_connection *connection)
 	connection->served = true;
 }
 
+/* Have a part of the body there, whatever the request says of its length. */
+static bool gather(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	PARAM_SET(&connection->params, "CONTENT_LENGTH", "-1");
+	return fcgi_gather(connection, io);
+}
+
+/* The rest comes to another worker, if anything has come to this one. */
+static void move(struct fcgi_connection *connection, struct fcgi_io *io)
+{
+	static uint8_t bytes[FCGI_HANDED_SIZE];
+	static size_t moved_at;
+	size_t size;
+	if (moved_at == stream_at || io->input_start < io->input_end || !fcgi_can_be_handed(connection) ||
+	    !fcgi_encode_begun(connection, bytes, sizeof(bytes), &size)) {
+		return;
+	}
+	moved_at = stream_at;
+	hand_over(connection);
+	memcpy(io->input, bytes, size);
+	io->input_start = 0;
+	io->input_end = size;
+	fcgi_decode(connection, io);
+}
+
 static void run(enum mode mode)
 {
 	static struct fcgi_io io;
 	struct fcgi_connection connection;
 	fcgi_open(&connection, -1);
 	io.input_start = io.input_end = 0;
+	io.body_buffer = GATHERED;
 	/* like the worker: what was decoded is served, then more is read */
 	while (connection.state != FCGI_DEAD && connection.state != FCGI_LINGER) {
-		if (connection.state == FCGI_READY) {
+		if (mode == MODE_MOVES && connection.state == FCGI_READY && !gather(&connection, &io)) {
+			move(&connection, &io);
+		} else if (connection.state == FCGI_READY) {
 			show_request(&connection);
 			fcgi_start_answer(&connection, &io);
 			if (mode != MODE_SKIPS_BODY) {
@@ -156,6 +194,9 @@ static void run(enum mode mode)
 			break;
 		} else {
 			fcgi_advance(&connection, &io);
+			if (mode == MODE_MOVES) {
+				move(&connection, &io);
+			}
 		}
 	}
 	if (!quiet) {
@@ -236,7 +277,7 @@ static void fuzz(double seconds)
 	clock_gettime(CLOCK_MONOTONIC, &first);
 	do {
 		random_case();
-		run((enum mode[]){MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER, MODE_HANDS_OVER}[below(4)]);
+		run((enum mode[]){MODE_READS_BODY, MODE_SKIPS_BODY, MODE_HANDS_OVER, MODE_MOVES}[below(4)]);
 		cases++;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while ((double)(now.tv_sec - first.tv_sec) + (double)(now.tv_nsec - first.tv_nsec) / 1e9 < seconds);

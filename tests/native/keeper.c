@@ -40,13 +40,13 @@ static int listen_somewhere(struct sockaddr_un *address, socklen_t *size)
 	return listener;
 }
 
-static void connect_all(const struct kraal_worker *worker, const struct sockaddr_un *address, socklen_t size)
+static void connect_all(const struct sockaddr_un *address, socklen_t size)
 {
 	for (int i = 0; i < CLIENTS; i++) {
 		struct fcgi_connection *connection = NULL;
 		clients[i] = socket(AF_UNIX, SOCK_STREAM, 0);
 		check(connect(clients[i], (const struct sockaddr *)address, size) == 0, "connect");
-		check(connections_accept(worker, &connection) == ACCEPT_ONE && connection, "accept");
+		check(connections_accept(&connection) == ACCEPT_ONE && connection, "accept");
 		connections_settle(connection);
 	}
 }
@@ -96,10 +96,10 @@ int main(void)
 	struct kraal_worker worker = {
 	    .listener = listen_somewhere(&address, &size), .handoff_give = pair[0], .handoff_take = pair[1]};
 
-	connections_open(epoll_create1(0));
+	connections_open(&worker, epoll_create1(0));
 	handoff_open(&worker);
 	keeper_open();
-	connect_all(&worker, &address, size);
+	connect_all(&address, size);
 	for (int round = 0; round < ROUNDS; round++) {
 		serve_one(round);
 		if (round % 4 == 0) {

@@ -47,6 +47,7 @@ WRAPPED = ",".join(f"--wrap={name}" for name in ("recv", "send", "sendmsg", "shu
 READS_BODY = b"r"
 SKIPS_BODY = b"s"
 HANDS_OVER = b"h"  # reads the body, and another worker goes on with the connection
+MOVES = b"m"  # gathers it first, and another worker goes on whenever a part is there
 
 
 @dataclass
@@ -142,7 +143,7 @@ def understand(lines: list[list[str]]) -> Seen:
 def compile_decoder(folder: Path, *flags: str) -> Path:
     assert shutil.which("gcc"), "gcc is not installed"
     program = folder / "decoder"
-    parts = ("fastcgi", "fastcgi_decode", "fastcgi_write", "params")
+    parts = ("fastcgi", "fastcgi_body", "fastcgi_decode", "fastcgi_encode", "fastcgi_write", "params")
     sources = [ROOT / "tests/native/decoder.c", *(ROOT / "native" / f"{part}.c" for part in parts)]
     done = subprocess.run(
         [*COMPILE, *flags, "-o", program, *sources, f"-Wl,{WRAPPED}"], capture_output=True, text=True
@@ -323,6 +324,7 @@ streams = st.lists(st.one_of(requests(), begins, asides, strange, requests(keep=
 )
 flips = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4)
 modes = st.sampled_from([READS_BODY, SKIPS_BODY, HANDS_OVER])
+all_modes = st.sampled_from([READS_BODY, SKIPS_BODY, HANDS_OVER, MOVES])
 randoms = st.randoms(use_true_random=False)
 
 BEGIN = record(1, struct.pack(">HB5x", 1, 1))
@@ -396,7 +398,7 @@ def test_request_is_seen_whole(decoder: Decoder) -> None:
     assert seen == Seen([Request(1, True, [(b"A", b"1")], b"body", "complete")])
 
 
-@given(st.lists(requests(), min_size=1, max_size=3), randoms, modes)
+@given(st.lists(requests(), min_size=1, max_size=3), randoms, all_modes)
 @settings(deadline=None, max_examples=100)
 def test_both_readers_agree_on_valid_streams(
     decoder: Decoder, stream: list[bytes], random: Random, mode: bytes

@@ -11,6 +11,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", "-Wno-tsa
 PARTS = (
     "connections",
     "fastcgi",
+    "fastcgi_body",
     "fastcgi_decode",
     "fastcgi_encode",
     "fastcgi_write",
@@ -19,6 +20,7 @@ PARTS = (
     "log",
     "params",
     "parcel",
+    "patience",
     "peer",
     "ledger",
     "scoreboard",

@@ -22,7 +22,7 @@ class Scene:
         self.found = True
         self.lookout = Lookout(
             self.loop,
-            self.listener.fileno(),
+            lambda: {self.listener.fileno()},
             set_alarm=self.set_alarm,
             count=self.count,
             look=self.look,

@@ -8,6 +8,8 @@ import pytest
 
 from kraal.unix.handoff import Handoff, open_pair
 
+NOTE = bytes(24)  # what stands in front, see native/handoff.h
+
 
 @pytest.fixture
 def handoff() -> Iterator[Handoff]:
@@ -29,7 +31,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def give(handoff: Handoff, connection: socket.socket, read: bytes = b"") -> None:
     """As a worker does."""
     with handoff._give.dup() as end:
-        socket.send_fds(end, [b"\1" + read], [connection.fileno()])
+        socket.send_fds(end, [NOTE + read], [connection.fileno()])
     connection.close()
 
 
@@ -54,7 +56,7 @@ def test_connection_that_has_sent_something_waits_on(
     theirs.send(b"request")
     give(handoff, ours)
     assert handoff.close_idle()
-    assert taken(handoff) == b"\1"
+    assert taken(handoff) == NOTE
 
 
 def test_connection_that_was_read_from_waits_on_with_its_bytes(
@@ -63,7 +65,7 @@ def test_connection_that_was_read_from_waits_on_with_its_bytes(
     ours, _theirs = pair
     give(handoff, ours, b"x" * 65_536)
     assert handoff.close_idle()
-    assert taken(handoff) == b"\1" + b"x" * 65_536
+    assert taken(handoff) == NOTE + b"x" * 65_536
 
 
 def test_connection_whose_peer_has_left_is_closed(

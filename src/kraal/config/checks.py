@@ -13,6 +13,7 @@ from kraal.config.address import AddressError, parse_address
 from kraal.config.model import Global, LogLevel, Pm, Pool
 
 MIN_LOG_LIMIT = 512
+MAX_BODY_BUFFER = 1 << 20
 _MECHANISMS = ("epoll", "poll", "select")
 _URI = frozenset(string.ascii_letters + string.digits + "/_-.~")
 
@@ -55,7 +56,13 @@ def check_pool(pool: Pool, global_: Global) -> Iterator[Finding]:
     yield from _check_slowlog(pool)
     yield from _check_access_format(pool)
     yield from _check_body_files(pool)
+    yield from _check_body_buffer(pool)
     yield from _check_residents(pool)
+
+
+def _check_body_buffer(pool: Pool) -> Iterator[Finding]:
+    if pool.connection_body_buffer > MAX_BODY_BUFFER:
+        yield Finding("connection.body_buffer must not be greater than 1M", ("connection.body_buffer",))
 
 
 def _alert(text: str, *about: str) -> Finding:

@@ -236,6 +236,36 @@ POOL = (
     _pool("catch_workers_output", Kind.BOOLEAN, "Log what workers write to stdout and stderr."),
     _pool("decorate_workers_output", Kind.BOOLEAN, "Say in the log which worker wrote it.", "7.3"),
     _pool("clear_env", Kind.BOOLEAN, "Start the workers without the master's environment."),
+    _own(
+        _pool(
+            "connection.idle_timeout",
+            Kind.TIME,
+            "Time after which a kept connection without a request is closed; 0 is never.",
+        )
+    ),
+    _own(
+        _pool(
+            "connection.header_timeout",
+            Kind.TIME,
+            "Time for a request to come up to the end of its params, before its connection is closed; "
+            "0: as long as it takes.",
+        )
+    ),
+    _own(
+        _pool(
+            "connection.body_timeout",
+            Kind.TIME,
+            "Time for which a client may be silent in the middle of a body; 0: as long as it likes.",
+        )
+    ),
+    _own(
+        _pool(
+            "connection.body_buffer",
+            Kind.SIZE,
+            "How much of a body, or all of a smaller one, has to be there before a worker runs the request; "
+            "0: nothing.",
+        )
+    ),
     _pool("security.limit_extensions", Kind.TEXT, "Endings that the main script may have; empty allows all."),
     _own(
         _pool(

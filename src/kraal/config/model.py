@@ -155,6 +155,10 @@ class Pool:
     catch_workers_output: bool = False
     decorate_workers_output: bool = True
     clear_env: bool = True
+    connection_idle_timeout: int = 0
+    connection_header_timeout: int = 60
+    connection_body_timeout: int = 60
+    connection_body_buffer: int = 65_536
     security_limit_extensions: str = ".php .phar"
     security_limit_php_value: str = "all"
     security_limit_body_files: str = "all"

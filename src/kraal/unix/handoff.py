@@ -5,7 +5,8 @@ import select
 import socket
 from contextlib import suppress
 
-_LONGEST = 1 + (1 << 17)  # a mark, and what was read of the next request
+_NOTE = 24  # bytes in front: struct handoff_note
+_LONGEST = _NOTE + (1 << 17)  # and what was read of the next request
 _ROOM = 1 << 22  # bytes of what waits; without privileges it is what the system allows
 _SO_SNDBUFFORCE = 32
 
@@ -45,7 +46,7 @@ class Handoff:
             while (message := socket.recv_fds(self._take, _LONGEST, 1))[1]:
                 content, fds = message[:2]
                 connection = socket.socket(fileno=fds[0])
-                if len(content) > 1 or _has_sent(connection):
+                if len(content) > _NOTE or _has_sent(connection):
                     waiting.append((content, connection))
                 else:
                     connection.close()
