@@ -166,6 +166,17 @@ def test_process_that_dies_is_replaced(start_kind: StartKind, which: str) -> Non
     server.wait_log(r"metrics: process \d+ exited .*; starting another")
 
 
+def test_nothing_of_it_outlives_the_master(start_kind: StartKind) -> None:
+    server = start_kind("kraal", options=listening(("127.0.0.1", free_port())))
+    wait_until(lambda: titled(server, FRONT), what="it runs")
+    below = processes.descendants(server.pid)
+    assert titled(server, FRONT) | titled(server, READER) <= below
+    server.send(signal.SIGKILL)
+    server.process.wait()
+
+    wait_until(lambda: not any(map(processes.alive, below)), what="all have ended")
+
+
 def test_readiness_names_the_pool_that_nobody_serves(start_kind: StartKind, directory: Path) -> None:
     preloaded = directory / "preloaded.php"
     preloaded.write_text("<?php")

@@ -67,7 +67,10 @@ class Front:
     def _ask(self, question: Question) -> None:
         if question not in self._asked and question in self._waiting:
             self._asked[question] = self._waiting.pop(question)
-            self._reader.send(question.value.encode())
+            try:
+                self._reader.send(question.value.encode())
+            except OSError:
+                self._loop.stop()  # it is gone, and others take the place of both
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
