@@ -55,8 +55,31 @@ static void take_all(void)
 {
 	struct fcgi_connection *connection;
 	while ((connection = connections_take(&io))) {
+		fcgi_decode(connection, &io);
 		connections_settle(connection);
 	}
+}
+
+/* Every second client sends a request up to the middle of its params. */
+static void begin_some(void)
+{
+	static const char half[] = "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0\1\4\0\1\0\20\0\0half";
+	for (size_t i = 0; i < connections_count(); i += 2) {
+		check(send(clients[i], half, sizeof(half) - 1, 0) == sizeof(half) - 1, "send");
+		io.input_start = io.input_end = 0;
+		fcgi_advance(connections_at(i), &io);
+		connections_settle(connections_at(i));
+	}
+}
+
+static int begun(void)
+{
+	int number = 0;
+	for (size_t i = 0; i < connections_count(); i++) {
+		const struct fcgi_connection *connection = connections_at(i);
+		number += connection->state == FCGI_WAIT_PARAMS && connection->params.text_size == 4 && connection->content_left == 12;
+	}
+	return number;
 }
 
 /* Scripts that start programs do this. */
@@ -75,6 +98,7 @@ static void serve_one(int round)
 {
 	static const unsigned int durations[] = {0, 500, 12000};
 	struct fcgi_connection *serving = connections_at((size_t)round % connections_count());
+	enum fcgi_state before = serving->state;
 	serving->state = FCGI_READY;
 	keeper_leave(serving);
 	usleep(durations[round % 3]);
@@ -84,7 +108,7 @@ static void serve_one(int round)
 	keeper_return();
 	keeper_return();
 	check(connections_at(serving->index) == serving, "the one that is served was given away");
-	serving->state = FCGI_WAIT_BEGIN;
+	serving->state = before;
 }
 
 int main(void)
@@ -100,6 +124,7 @@ int main(void)
 	handoff_open(&worker);
 	keeper_open();
 	connect_all(&address, size);
+	begin_some();
 	for (int round = 0; round < ROUNDS; round++) {
 		serve_one(round);
 		if (round % 4 == 0) {
@@ -108,6 +133,7 @@ int main(void)
 	}
 	take_all();
 	check(connections_count() == CLIENTS, "a connection is gone");
+	check(begun() == CLIENTS / 2, "half a request is not what it was");
 	printf("%llu\n", (unsigned long long)connections_given());
 	connections_close_all();
 	return 0;
