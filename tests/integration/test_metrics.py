@@ -16,6 +16,7 @@ from tests.integration.conftest import StartKind
 from tests.support import metrics, reloads
 from tests.support.fastcgi import Connection, packet
 from tests.support.metrics import Figures, answers, drops, figures
+from tests.support.residents import application
 from tests.support.servers import FpmServer, executable
 from tests.support.wait import wait_until
 from tests.support.workers import Held, manager, wait_workers
@@ -148,6 +149,18 @@ def test_status_is_the_one_that_the_web_server_is_told(start_kind: StartKind, co
 
     assert f"{answer.status // 100}xx" == status
     wait_until(lambda: answers(now(server)) == {status: 1}, what="the answer is counted")
+
+
+def test_requests_of_residents_are_counted_like_others() -> None:
+    with application() as app:
+        other = app.server.script("other.php", "http_response_code(404);")
+        for code in ("echo 1;", "http_response_code(302);", "nonsense();", "echo 1; exit;"):
+            app.run(code)
+        app.server.fetch(other)
+        expected = {"2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}
+        wait_until(lambda: answers(now(app.server)) == expected, what="all are counted")
+        found = now(app.server)
+        assert found["kraal_request_duration_seconds_count", ("www",)] == 5
 
 
 def test_ends_of_workers_are_told_apart(start_kind: StartKind) -> None:
