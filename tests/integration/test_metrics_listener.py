@@ -7,17 +7,19 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import StartKind
 from tests.support import metrics, processes, reloads
+from tests.support.attacks import ANY_CODE, VANDALISM
 from tests.support.fastcgi import Address
 from tests.support.metrics import figures
 from tests.support.servers import FpmServer, free_port
 from tests.support.wait import wait_until
-from tests.support.workers import manager, titled
+from tests.support.workers import ask, manager, titled
 from tests.support.workspace import ROOT, workspace
 
 READER, FRONT = "kraal: metrics (reader)", "kraal: metrics (front)"
@@ -137,6 +139,41 @@ def test_nothing_that_is_sent_harms_it(shared: Shared) -> None:
 
     assert status(address, "/health") == 200
     assert titled(server, FRONT) | titled(server, READER) == before
+
+
+LIES = {
+    "everything": VANDALISM["ones in shared memory"],
+    # What says whose memory it is is left as it was, so that the rest is read.
+    "figures": VANDALISM["ones in shared memory"]
+    .replace("$from)", "$from + 16)")
+    .replace("- $from", "- $from - 16"),
+}
+
+
+@pytest.mark.skipif(not ROOT, reason="pools have users of their own under root only")
+@pytest.mark.parametrize("what", LIES)
+def test_pool_that_writes_nonsense_into_its_memory_lies_of_itself_only(
+    start_kind: StartKind, what: str
+) -> None:
+    address = ("127.0.0.1", free_port())
+    victim = {"user": "games", "group": "games"}
+    server = start_kind("kraal", options=listening(address), pool=ANY_CODE, more={"victim": victim})
+    uri = server.script("plain.php", "echo 1;")
+    assert ask(f"{server.directory}/victim.sock", server, uri) == "1"
+    wait_until(lambda: metrics.answers(metrics.now(server.pid), "victim") == {"2xx": 1}, what="it is counted")
+    honest = {key for key in metrics.now(server.pid) if key[1][:1] == ("victim",)}
+    with suppress(AssertionError, ConnectionError, EOFError, TimeoutError):
+        server.fetch(server.script("vandal.php", LIES[what] + "echo 'done';"), timeout=2)
+
+    code, text = get(address, "/metrics")
+    found = figures(text)
+    assert code == 200
+    assert honest <= found.keys()
+    assert metrics.answers(found, "victim") == {"2xx": 1}
+    assert (found.get(("kraal_requests_total", ("www", "5xx")), 0) > 1e19) is (what == "figures")
+    assert all(0 <= value < 1e21 for (_name, labels), value in found.items() if labels[:1] == ("victim",))
+    assert status(address, "/ready") == 200
+    assert status(address, "/health") == 200
 
 
 def test_client_that_leaves_is_forgotten(shared: Shared) -> None:
