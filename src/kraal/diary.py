@@ -14,11 +14,6 @@ from kraal.unix.loop import Loop
 from kraal.witness import Witness
 
 
-def of(order: Order, layout: Layout, loop: Loop, scoreboard: Scoreboard, relay: Relay) -> "Diary | None":
-    """That of a pool, if it is to have one."""
-    return Diary(order, layout, loop, scoreboard, relay) if order.slow_timeout else None
-
-
 class Diary:
     """The manager's part."""
 

@@ -11,7 +11,7 @@ import sys
 import traceback
 from functools import partial
 
-from kraal import diary, leftovers, overtime, runtime, sizing, stopping, streams
+from kraal import diaries, leftovers, overtime, runtime, sizing, stopping, streams
 from kraal.arrival import arrive
 from kraal.attendants import Attendants
 from kraal.birthplace import Birthplace
@@ -92,7 +92,7 @@ class Manager:
             self._loop,
             self._scoreboard,
             Hands(partial(php.end_request, board), OVERTIME_SIGNAL, warn),
-            diary.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
+            diaries.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
         self._climbing = Climbing(self._loop, self._crew, self._timekeeper.kills, self._leave)
         patience = self._size.idle_timeout

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kraal import overtime, slowness
-from kraal.diary import Diary
 from kraal.kills import Kills
 from kraal.overtime import Step, Told
 from kraal.scoreboard import Scoreboard, WorkerState
 from kraal.unix import process
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
+
+if TYPE_CHECKING:
+    from kraal.diary import Diary
 
 # A look costs little, but not nothing.
 _SHORTEST = 0.05
@@ -34,7 +37,7 @@ class Timekeeper:
         loop: Loop,
         scoreboard: Scoreboard,
         hands: Hands,
-        diary: Diary | None = None,
+        diary: "Diary | None" = None,
     ) -> None:
         """Without a diary no request is slow."""
         self._limits = limits
@@ -77,7 +80,7 @@ class Timekeeper:
             again.append(self._look_for_overtime(states))
         self._loop.call_later(max(min(again), _SHORTEST), self._look)
 
-    def _look_for_slow(self, diary: Diary, states: Mapping[Pid, WorkerState]) -> float:
+    def _look_for_slow(self, diary: "Diary", states: Mapping[Pid, WorkerState]) -> float:
         """Returns in how many seconds to look again."""
         decision = slowness.decide(diary.timeout, states, self._written, self._loop.now())
         for slow in decision.found:

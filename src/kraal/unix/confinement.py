@@ -1,8 +1,6 @@
 """AppArmor hats."""
 
-from pathlib import Path
-
-_CURRENT = Path("/proc/self/attr/current")
+_CURRENT = "/proc/self/attr/current"
 _CHECK = 'Please check if "/proc/*/attr/current" is read and writeable'
 
 
@@ -12,12 +10,14 @@ def enter_hat(hat: str) -> None:
     Raises OSError with a sentence for the log.
     """
     try:
-        profile = _without_mode(_CURRENT.read_bytes().rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
+        with open(_CURRENT, "rb") as file:
+            profile = _without_mode(file.read().rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
     except OSError as error:
         text = f"failed to query apparmor confinement. {_CHECK}.: {error.strerror} ({error.errno})"
         raise OSError(error.errno, text) from None
     try:
-        _CURRENT.write_bytes(f"changeprofile {profile}//{hat}".encode())
+        with open(_CURRENT, "wb", buffering=0) as file:
+            file.write(f"changeprofile {profile}//{hat}".encode())
     except OSError as error:
         text = (
             f"failed to change to new confinement ({profile}//{hat}). {_CHECK} "
