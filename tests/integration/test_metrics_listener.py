@@ -145,8 +145,8 @@ LIES = {
     "everything": VANDALISM["ones in shared memory"],
     # What says whose memory it is is left as it was, so that the rest is read.
     "figures": VANDALISM["ones in shared memory"]
-    .replace("$from)", "$from + 16)")
-    .replace("- $from", "- $from - 16"),
+    .replace("- $from", "- $from - 16")
+    .replace("', $from", "', $from + 16"),
 }
 
 
