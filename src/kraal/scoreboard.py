@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from itertools import chain
-from mmap import mmap
+from mmap import MADV_REMOVE, PAGESIZE, mmap
 from typing import Any
 
 from kraal._native import _bridge
@@ -165,9 +165,13 @@ def continued_header(before: bytes) -> bytes:
     """For a file that takes the place of another one, whose workers are nobody's business any more."""
     header = _ffi.new("struct kraal_scoreboard *")
     _ffi.memmove(header, before, min(len(before), HEADER))
-    header.active = header.parked = header.alarm = 0
-    header.opcache = [0] * len(header.opcache)
+    _forget_workers(header)
     return bytes(_ffi.buffer(header))
+
+
+def _forget_workers(header: Any) -> None:
+    header.active = header.residents_active = header.parked = header.alarm = 0
+    header.opcache = [0] * len(header.opcache)
 
 
 class Scoreboard:
@@ -182,17 +186,28 @@ class Scoreboard:
         self._next = 0  # where to look for a free slot first
 
     def initialize(self) -> None:
-        """Write the header, unless it is there: the counters of a pool outlive its managers."""
+        """Write the header, unless it is there: the counters of a pool outlive its managers.
+
+        Its workers do not, and whatever slots say of others a worker has forged.
+        """
         header = self._header
         if (header.magic, header.slot_count, header.slot_size) == (_MAGIC, self._count, SLOT):
             header.log_untold = 0  # the earlier one has told when it left
-            header.opcache = [0] * len(header.opcache)
+            _forget_workers(header)
+            self._clear_slots()
             return
         _ffi.memmove(self._view, bytes(len(self.memory)), len(self.memory))
         self._header.magic = _MAGIC
         self._header.slot_count = self._count
         self._header.slot_size = SLOT
         self._header.started_at = int(time.time())
+
+    def _clear_slots(self) -> None:
+        # Whole pages are given back: where nobody has written there is none, and there is to be none.
+        whole = -(-HEADER // PAGESIZE) * PAGESIZE
+        self.memory[HEADER:whole] = bytes(len(self.memory[HEADER:whole]))
+        if len(self.memory) > whole:
+            self.memory.madvise(MADV_REMOVE, whole)
 
     def free_slot(self) -> int | None:
         """A slot without a worker."""

@@ -63,6 +63,25 @@ def test_header_that_is_there_is_left_as_it_is() -> None:
     assert (board.read().started_at, board.read().max_children_reached) == (1_000_000, 1)
 
 
+@pytest.mark.parametrize("slots", [1, 2, 50])
+def test_next_manager_believes_nothing_that_slots_say_of_workers(slots: int) -> None:
+    memory = mmap.mmap(-1, size_for(slots))
+    memory.write(fresh_header(slots, 1_000_000))
+    before = Scoreboard(memory)
+    for index in range(slots):
+        take(before, index, 4711 + index)
+    header = ffi.cast("struct kraal_scoreboard *", ffi.from_buffer(memory))
+    header.accepted = 7
+    header.active = header.residents_active = header.parked = header.alarm = 9
+
+    board = Scoreboard(memory)
+    board.initialize()
+
+    assert (board.read().workers, board.read().accepted, board.free_slot()) == ((), 7, 0)
+    assert (header.active, header.residents_active, header.parked, header.alarm) == (0, 0, 0, 0)
+    assert not any(memory[HEADER:])
+
+
 def test_header_of_another_layout_is_written_anew() -> None:
     memory = mmap.mmap(-1, size_for(2))
     memory.write(fresh_header(3, 1_000_000))
