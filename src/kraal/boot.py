@@ -4,12 +4,14 @@ The order travels in a memory file; the descriptors beside it have fixed numbers
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from kraal.logs.access import Access
 from kraal.sizing import Policy
+
+T = TypeVar("T")
 
 
 class Descriptor(IntEnum):
@@ -118,6 +120,7 @@ class Order:
     quit_timeout: float = 0.0  # seconds; see stopping.py
     drain_timeout: float | None = None  # None: as long as requests take
     control_timeout: float = 0.0
+    descriptors: dict[str, int] = field(default_factory=lambda: {each.name: each for each in Descriptor})
 
     @property
     def size(self) -> Policy:
@@ -138,6 +141,11 @@ class Order:
         return self.queue_length > 0 or self.queue_wait > 0
 
     @property
+    def fits(self) -> bool:
+        """Whether the master means the same as we do by the numbers of descriptors."""
+        return all(self.descriptors.get(each.name, each) == each for each in Descriptor)
+
+    @property
     def slots(self) -> int:
         """How many workers there may be for a moment: see residents.py."""
         return self.max_children + bool(self.residents)
@@ -148,26 +156,28 @@ class Order:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Order":
-        """Undo `to_bytes`."""
-        plain: dict[str, Any] = json.loads(content)
-        plain["php"] = Php(**_tuples(plain["php"]))
-        plain["privileges"] = Privileges(**_tuples(plain["privileges"]))
-        plain["ini"] = tuple((name, value, admin) for name, value, admin in plain["ini"])
-        if plain["allowed_clients"] is not None:
-            plain["allowed_clients"] = tuple((at, size) for at, size in plain["allowed_clients"])
-        for name in ("php_values", "body_files"):
-            plain[name] = None if plain[name] is None else tuple(plain[name])
-        if plain["access"] is not None:
-            plain["access"] = _access(plain["access"])
-        for name in ("client_complaints", "match", "watched"):
-            plain[name] = tuple(plain[name])
-        return cls(**plain)
+        """Undo `to_bytes`.
+
+        The master may run the code of another version, if the package was replaced and it was not reloaded:
+        what we do not know is left alone, and what it does not know has its default.
+        """
+        plain: dict[str, Any] = _frozen(json.loads(content))
+        plain["php"] = _build(Php, plain["php"])
+        plain["privileges"] = _build(Privileges, plain.get("privileges", {}))
+        if plain.get("access") is not None:
+            plain["access"] = _build(Access, plain["access"])
+        return _build(cls, plain)
 
 
-def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+def _frozen(plain: Any) -> Any:
+    """Tuples where JSON has lists."""
+    if isinstance(plain, list):
+        return tuple(map(_frozen, plain))
+    if isinstance(plain, dict):
+        return {name: _frozen(value) for name, value in plain.items()}
+    return plain
 
 
-def _access(plain: dict[str, Any]) -> Access:
-    steps = tuple((item, form, text) for item, form, text in plain["steps"])
-    return Access(plain["path"], steps, plain["json"], tuple(plain["suppressed"]))
+def _build(kind: type[T], plain: dict[str, Any]) -> T:
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in plain.items() if name in known})

@@ -4,15 +4,18 @@ import locale
 import os
 import signal
 
-from kraal import phpini
-from kraal.boot import Order
+from kraal import ledger, phpini, scoreboard
+from kraal.boot import Descriptor, Order
 from kraal.bridge import Php
+from kraal.errors import StartError
 from kraal.identity import become
 from kraal.unix import process
 
 
 def start(order: Order) -> Php:
     """Become the pool's user and start PHP.  Raises StartError or OSError."""
+    if not _fits(order):
+        raise StartError("the master runs another version of kraal than is installed now: reload it")
     # The library and PHP's ini files are outside the new root, so with chroot PHP comes first.
     php_first = order.privileges.chroot is not None
     if not php_first:
@@ -24,6 +27,15 @@ def start(order: Order) -> Php:
     if php_first:
         become(order.privileges)
     return php
+
+
+def _fits(order: Order) -> bool:
+    """Whether what a master has opened is what we take it for."""
+    sizes = {
+        Descriptor.SCOREBOARD: scoreboard.size_for(order.slots),
+        Descriptor.LEDGER: ledger.SIZE,
+    }
+    return order.fits and all(os.fstat(fd).st_size >= size for fd, size in sizes.items())
 
 
 def start_php(order: Order) -> Php:

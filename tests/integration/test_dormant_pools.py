@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import StartKind
 from tests.support import processes
 from tests.support.fastcgi import Connection, packet
-from tests.support.reloads import command, configure, reload
+from tests.support.reloads import Installation, command, configure, reload
 from tests.support.running import running
 from tests.support.servers import FpmServer
 from tests.support.wait import wait_until
@@ -159,3 +159,30 @@ def test_nobody_who_waits_for_a_pool_to_wake_is_lost_in_a_reload(
     for connection in connections:
         assert connection.response().status == 200
         connection.close()
+
+
+# ---------------------------------------------------------------- another version than the master's
+
+
+def test_pool_wakes_with_other_code_than_its_master_runs_or_says_that_it_does_not(
+    start_kind: StartKind, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package was replaced, and nobody has reloaded."""
+    installation = Installation(directory / "installation")
+    monkeypatch.setenv("KRAAL_EXECUTABLE", installation.command)
+    place = "    max_memory: int = 0"
+    current = (installation.package / "boot.py").read_text()
+    installation.change("boot.py", lambda text: text.replace(place, f"    former: int = 1\n{place}"))
+    server = start_kind("kraal", pool=ONDEMAND)
+    wait_asleep(server)
+    installation.change("boot.py", lambda _: current.replace(place, f"    later: int = 2\n{place}"))
+    uri = server.script("pid.php", PID)
+    assert server.fetch(uri).status == 200
+    wait_asleep(server)
+
+    installation.change("boot.py", lambda _: current.replace("    LEDGER = 8", "    LEDGER = 80"))
+    with Connection(server.address) as connection:
+        connection.send(packet(server.params(uri)))
+        server.wait_log(r"ERROR: \[pool www\] the master runs another version of kraal than is installed now")
+        installation.change("boot.py", lambda _: current)
+        assert connection.response().status == 200

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kraal._native import _bridge
 
-from kraal import scoreboard
+from kraal import ledger, scoreboard
 from kraal.boot import Order, Php
 from kraal.errors import Exit
 from kraal.unix import memory, process
@@ -35,7 +35,8 @@ def dead_end(directory: Path) -> Iterator[tuple[Channel, list[int]]]:
     board = memory.create("kraal-test", scoreboard.size_for(1))
     order = memory.create_filled("kraal-test", ORDER.to_bytes())
     said = memory.create_filled("kraal-test", b"")
-    shared = [os.eventfd(0), *(end.detach() for end in socket.socketpair())]
+    entries = memory.create("kraal-test", ledger.SIZE)
+    shared = [entries, os.eventfd(0), *(end.detach() for end in socket.socketpair())]
     yield ours, [theirs.fileno(), listener.fileno(), board, order, said, *shared]
     for fd in (board, order, said, *shared):
         os.close(fd)

@@ -1,5 +1,8 @@
 """The order of the master reaches the manager whole."""
 
+import json
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +74,30 @@ orders = st.builds(
 @given(orders)
 def test_order_survives_its_journey(order: Order) -> None:
     assert Order.from_bytes(order.to_bytes()) == order
+
+
+@given(orders)
+def test_order_of_another_version_is_read_as_far_as_it_is_understood(order: Order) -> None:
+    plain = json.loads(order.to_bytes())
+    for part in (plain, plain["php"], plain["privileges"]):
+        part["unknown"] = [1, {"two": 3}]
+    for name in ("ini", "log_limit", "access", "match", "descriptors"):
+        del plain[name]
+    del plain["privileges"]["groups"]
+
+    arrived = Order.from_bytes(json.dumps(plain).encode())
+
+    privileges = replace(order.privileges, groups=())
+    assert arrived == replace(order, ini=(), log_limit=1024, access=None, match=(), privileges=privileges)
+    assert arrived.fits
+
+
+def test_order_for_other_descriptors_does_not_fit() -> None:
+    order = Order(pool="www", policy="static", max_children=1, php=Php(ini_path=None, ini_scan_dir=None))
+
+    assert order.fits
+    assert replace(order, descriptors=order.descriptors | {"of the future": 70}).fits
+    assert not replace(order, descriptors=order.descriptors | {"POKE": 70}).fits
 
 
 @given(orders)
