@@ -56,6 +56,11 @@ class Allotment:
         self._budget.claim(manager, message.serial, min(message.workers, most))
         self._serve(manager)
 
+    def repeat(self, manager: Pid) -> None:
+        """It has missed what it was told: tell it what is so now."""
+        if self._budget[manager] != Claim():
+            self._tell(manager)
+
     def retire(self, manager: Pid) -> None:
         """It is to leave."""
         self._budget.retire(manager)
@@ -66,6 +71,16 @@ class Allotment:
         self._budget.bury(manager, orphans)
         self._serve()
 
+    @property
+    def orphans(self) -> int:
+        """For whoever takes over: how many of those that managers have left count."""
+        return self._budget.orphans
+
+    def take_orphans(self, number: int) -> None:
+        """Go on with these."""
+        if self._limited:
+            self._budget.take_orphans(number)
+
     def count_orphans(self, living: int) -> None:
         """There are so many left of all."""
         self._budget.count_orphans(living)
@@ -75,8 +90,11 @@ class Allotment:
         if not self._limited or not self._is_open:
             return
         for manager in {*self._budget.serve(), *([answered] if answered else [])}:
-            claim = self._budget[manager]
-            self._send(manager, Message(claim.serial, claim.granted).to_bytes())
+            self._tell(manager)
         if self._budget.is_exceeded and not self._warned:
             self._warned = True
             self._warn(_REACHED)
+
+    def _tell(self, manager: Pid) -> None:
+        claim = self._budget[manager]
+        self._send(manager, Message(claim.serial, claim.granted).to_bytes())

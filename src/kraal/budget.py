@@ -85,6 +85,15 @@ class Budget:
         gone = self._claims.pop(manager, Claim())
         self._orphans += min(orphans, gone.granted)
 
+    @property
+    def orphans(self) -> int:
+        """How many processes of managers that have ended count."""
+        return self._orphans
+
+    def take_orphans(self, number: int) -> None:
+        """So many have come from elsewhere."""
+        self._orphans += number
+
     def count_orphans(self, living: int) -> None:
         """There are so many of all managers together."""
         self._orphans = min(self._orphans, living)

@@ -209,10 +209,12 @@ def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> in
     # Before our process id changes: systemd names the process that its sockets are for.
     passed = inherited.passed(os.environ, os.getpid())
     waiter = daemon.start() if config.global_.daemonize else None
+    nice = priority.own()
     files = _limit(config)
     _title("master process", config)
     log.echo = _on_stderr(config, options)
-    Master(config, _setting(settings, files, passed), log, waiter.succeed if waiter else lambda: None).run()
+    setting = _setting(settings, files, passed=passed, nice=nice)
+    Master(config, setting, log, waiter.succeed if waiter else lambda: None).run()
     return Exit.OK
 
 
@@ -256,12 +258,13 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
         # The successor could open it: that was a moment ago, and what serves is to go on.
         log.error(str(error))
     _title("master process", config)
-    files = left.old.files
+    files, nice = left.old.files, left.old.nice
     with suppress(Error, OSError):
         if left.nice is not None:
-            priority.take(left.nice)
+            priority.take(_nice(left.nice, left.old))
+        nice = priority.own()
         files = _limit(config, files)
-    Master(config, _setting(php_settings(options), files), log, lambda: None).run(left)
+    Master(config, _setting(php_settings(options), files, nice=nice), log, lambda: None).run(left)
     return Exit.OK
 
 
@@ -270,9 +273,14 @@ def _hold_back(config: Config, task: Task) -> tuple[str, ...]:
     if task.nice is None:
         return ()
     configured = config.global_.process_priority if os.geteuid() == 0 else None
-    nice = task.nice if configured is None else configured
+    nice = _nice(task.nice, task.estate) if configured is None else configured
     priority.hold_back(nice)
     return (str(nice),)
+
+
+def _nice(now: int, estate: Estate) -> int:
+    """The nice value that a master would have without the process.priority of now."""
+    return now if estate.nice is None else estate.nice
 
 
 def _as_before(estate: Estate, config: Config) -> Config:
@@ -283,9 +291,10 @@ def _as_before(estate: Estate, config: Config) -> Config:
 def _setting(
     settings: Php,
     files: int | None,
-    passed: tuple[inherited.Passed, ...] = (),
     *,
+    passed: tuple[inherited.Passed, ...] = (),
     master: int | None = None,
+    nice: int | None = None,
 ) -> Setting:
     return Setting(
         php=settings,
@@ -293,6 +302,7 @@ def _setting(
         as_root=os.geteuid() == 0,
         master=master or os.getpid(),
         passed=passed,
+        nice=nice,
         files=files,
     )
 

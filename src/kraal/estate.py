@@ -73,7 +73,9 @@ class Estate:
     daemonized: bool = False
     report: int = -1  # descriptor of the reports, see `report`
     files: int | None = None  # see `launcher.Setting`
-    orphans: tuple[int, ...] = ()  # descriptors of workers whose manager was killed
+    nice: int | None = None  # what it was before process.priority changed it; None: it has not
+    orphans: tuple[int, ...] = ()  # descriptors of processes whose manager was killed
+    orphan_workers: int = 0  # how many of them count for process.max, see budget.Budget
 
     def descriptors(self) -> tuple[int, ...]:
         """Of sockets, channels, scoreboards and ledgers, in a fixed order."""

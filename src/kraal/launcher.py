@@ -33,6 +33,7 @@ class Setting:
     master: int = 0  # its process id, of a successor's as well
     passed: tuple[Passed, ...] = ()  # sockets
     arguments: tuple[str, ...] = ()  # of managers
+    nice: int | None = None  # nice value that the master had before process.priority
     files: int | None = None  # soft limit of open files that the master had; None: the one that it has
 
 

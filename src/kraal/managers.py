@@ -253,9 +253,17 @@ class Managers:
             text = clean(payload.decode("utf-8", "backslashreplace"))
             self._fail(StartError(f"[pool {manager.pool}] {text}", exit=Exit.SOFTWARE))
 
-    def _grant(self, manager: Pid, payload: bytes) -> None:
-        if manager in self._table:
-            self._table[manager].channel.offer(Kind.GRANT, payload)
+    def _grant(self, pid: Pid, payload: bytes) -> None:
+        manager = self._table.get(pid)
+        if not manager or manager.channel.offer(Kind.GRANT, payload):
+            return
+        # One that has closed its side and does not read is not watched any more, and needs nothing.
+        with suppress(KeyError):
+            self._loop.watch_room(manager.channel.fileno(), partial(self._grant_again, manager))
+
+    def _grant_again(self, manager: Manager) -> None:
+        self._loop.unwatch_room(manager.channel.fileno())
+        self.allotment.repeat(manager.pid)
 
     def _hear_start(self, manager: Manager) -> None:
         """Log what PHP and its extensions have written while they started, as if a worker had."""

@@ -124,7 +124,9 @@ class Master:
             daemonized=self._config.global_.daemonize,
             report=self._reports,
             files=self._setting.files,
+            nice=None if self._config.global_.process_priority is None else self._setting.nice,
             orphans=self._managers.orphans.descriptors(),
+            orphan_workers=self._managers.allotment.orphans,
         )
 
     def _take_over(self, inheritance: Inheritance) -> None:
@@ -145,6 +147,7 @@ class Master:
         )
         self._managers.take_over([*new.tenants, *stays])
         self._managers.orphans.take(old.orphans)
+        self._managers.allotment.take_orphans(old.orphan_workers)
         superseded = self._managers.take_over(leaves, superseded=True)
         self._log.notice(f"fpm is running, pid {os.getpid()}")
         self._managers.resume()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.conftest import StartKind, StartServer
 from tests.support.fastcgi import Connection, packet
+from tests.support.reloads import reload
 from tests.support.servers import FpmServer
 from tests.support.wait import wait_until
 from tests.support.workers import Held, manager, wait_workers
@@ -97,6 +98,25 @@ def test_workers_of_a_killed_manager_count_until_they_have_left(start_kind: Star
     assert server.fetch(uri).text == "second"
     held.release()
     wait_workers(server, MOST)
+
+
+def test_workers_of_a_killed_manager_count_after_a_reload_as_well(start_kind: StartKind) -> None:
+    server = start_kind("kraal", pool=STATIC, options=OPTIONS, more={"other": ONDEMAND})
+    wait_workers(server, MOST)
+    held = Held(server)
+    os.kill(manager(server), signal.SIGKILL)
+    server.wait_log(r"\[pool www\] manager \d+ exited on signal 9")
+    old = int(server.fetch(server.script("who.php", "echo getmypid();")).text)
+    reload(server)
+    wait_until(lambda: old not in server.workers(), what="the worker before the reload has left")
+    # The one that is left of the killed manager is no child of the master, but counts.
+    assert server.fetch("/who.php").status == 200
+    with other(server) as connection:
+        connection.send(packet(server.params("/who.php")))
+        server.wait_log(REACHED)
+        assert len(server.workers()) == MOST - 1
+        held.release()
+        wait_workers(server, MOST)
 
 
 @pytest.mark.parametrize("kind", ["dynamic"])

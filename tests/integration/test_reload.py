@@ -390,7 +390,14 @@ def test_port_is_kept(start_server: StartServer) -> None:
 @pytest.mark.skipif(not ROOT, reason="only root may lower a nice value")
 def test_who_starts_for_a_reload_holds_back_and_serves_like_others(start_kind: StartKind) -> None:
     server = start_kind("kraal")
-    for options, pool in (({}, {}), ({}, {"process.priority": "7"}), ({"process.priority": "3"}, {})):
+    everywhere = {"process.priority": "3"}
+    for options, pool in (
+        ({}, {}),
+        ({}, {"process.priority": "7"}),
+        (everywhere, {}),
+        (everywhere, {}),
+        ({}, {}),
+    ):
         configure(server, options=options, pool=pool)
         workers = server.workers()
         reload(server)

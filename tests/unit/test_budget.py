@@ -51,6 +51,21 @@ def test_orphans_count_until_they_are_gone_but_not_those_that_were_never_granted
     assert budget[B].granted == 3
 
 
+def test_orphans_that_come_from_another_master_count_until_they_are_gone() -> None:
+    before = Budget(3)
+    before.claim(A, 1, 2)
+    list(before.serve())
+    before.bury(A, 50)
+    budget = Budget(3)
+    budget.take_orphans(before.orphans)
+    budget.claim(B, 1, 3)
+    list(budget.serve())
+    assert budget[B].granted == 1
+    budget.count_orphans(0)
+    list(budget.serve())
+    assert budget[B].granted == 3
+
+
 def test_new_generation_gets_what_the_old_one_gives_back_and_that_is_no_shortage() -> None:
     budget = Budget(2)
     budget.restore(A, Claim(5, 2, 2, leaving=True))

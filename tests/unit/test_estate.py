@@ -54,6 +54,8 @@ estates = st.builds(
     daemonized=st.booleans(),
     report=numbers,
     orphans=st.lists(numbers, max_size=3).map(tuple),
+    orphan_workers=numbers,
+    nice=st.none() | numbers,
 )
 
 

@@ -1,6 +1,8 @@
 """The table of managers against a manager in the hands of whoever broke into its pool."""
 
+import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kraal.boot import Php
+from kraal.budget import Message
 from kraal.config.model import Config, Global, LogLevel, Pool
 from kraal.errors import Place
 from kraal.generation import Event, State
@@ -31,13 +34,13 @@ OTHER = Pool(name="other", at=Place("pool.conf"), listen="/nowhere/other.sock", 
 class Scene:
     """A table that starts nothing, one manager of its two pools, and the log."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, limit: int = 0) -> None:
         self.path = path / "error.log"
         self.readied = 0
         log = ErrorLog(LogLevel.DEBUG)
         log.open(str(self.path))
         log.echo = False
-        config = Config(global_=Global(), pools=(POOL, OTHER), file="fpm.conf")
+        config = Config(global_=Global(process_max=limit), pools=(POOL, OTHER), file="fpm.conf")
         setting = Setting(Php(ini_path=None, ini_scan_dir=None), {}, as_root=False)
         self.loop = Loop()
         self.failures: list[str] = []
@@ -195,3 +198,33 @@ def test_channel_of_a_manager_that_is_gone_is_no_longer_watched(scene: Scene) ->
     assert scene.lines() == ["[pool www] last words"]
     with pytest.raises(KeyError):
         scene.loop.unwatch(scene.ours.fileno())
+
+
+def test_grant_that_found_no_room_is_told_when_there_is_some(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, limit=3)
+    scene.managers._add(scene.manager)
+    scene.managers.allotment.open()
+    while scene.ours.offer(Kind.SPEAK):
+        pass
+    obey(scene, Kind.CLAIM, Message(1, 1).to_bytes())
+    assert Kind.GRANT not in [kind for kind, _ in scene.theirs.receive()]
+    scene.loop.call_later(0.01, scene.loop.stop)
+    scene.loop.run()
+
+    assert list(scene.theirs.receive()) == [(Kind.GRANT, Message(1, 1).to_bytes())]
+    scene.close()
+
+
+def test_grant_to_a_manager_that_neither_speaks_nor_listens_does_no_harm(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, limit=3)
+    scene.managers._add(scene.manager)
+    scene.managers.allotment.open()
+    while scene.ours.offer(Kind.SPEAK):
+        pass
+    with socket.socket(fileno=os.dup(scene.theirs.fileno())) as theirs:
+        theirs.shutdown(socket.SHUT_WR)
+    scene.managers._on_message(scene.manager)
+
+    obey(scene, Kind.CLAIM, Message(1, 1).to_bytes())
+
+    scene.close()

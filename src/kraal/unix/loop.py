@@ -62,9 +62,9 @@ class Loop:
         self._selector.unregister(fd)
 
     def watch_room(self, fd: int, callback: Callback) -> None:
-        """Also call whenever fd, which is watched, can be written."""
-        self._writers[fd] = callback
+        """Also call whenever fd, which is watched, can be written.  Raises KeyError if it is not."""
         key = self._selector.get_key(fd)
+        self._writers[fd] = callback
         self._selector.modify(fd, selectors.EVENT_READ | selectors.EVENT_WRITE, key.data)
 
     def unwatch_room(self, fd: int) -> None:
