@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from kraal import ledger, ledgers, report
+from kraal import ledger, ledgers, report, roster
 from kraal.errors import Exit, StartError
 from kraal.ledger import Entries
 from kraal.scoreboard import PoolState, Scoreboard
@@ -38,7 +38,12 @@ class Holdings:
 
     def states(self) -> dict[str, PoolState]:
         """What the pools do, by name; one that this version cannot read is left out.  Raises StartError."""
-        return self._all(_BOARD, _state)
+        asleep: dict[str, PoolState] = {}
+        for each in self._all(roster.NAME, roster.read).values():
+            asleep |= each
+        known = self._all(_BOARD, _state)
+        unread = {name.removeprefix(_BOARD) for _, name in self._files} - known.keys()
+        return dict(sorted({**{name: asleep[name] for name in asleep.keys() - unread}, **known}.items()))
 
     def entries(self) -> dict[str, Entries]:
         """What the ledgers of the pools say, by name.  Raises StartError."""

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from kraal import accessfiles, pidfile, report, stopping
+from kraal import accessfiles, pidfile, report, roster, stopping
 from kraal.config.model import Config
 from kraal.emergency import Emergency
 from kraal.errors import StartError
@@ -48,6 +49,7 @@ class Master:
             self._loop, log, config.metrics, self._listeners.descriptors, self._managers.standing
         )
         self._reports = -1
+        self._roster = -1  # is only to be open
         self._reloading: Reloading | None = None
         # A reload that was asked for before everything serves, and whether of changed pools only.
         self._asked: bool | None = None
@@ -83,6 +85,7 @@ class Master:
         patience = _LETTING_GO if pid_file and pidfile.is_stale(pid_file) else 0.0
         self._listeners.open(self._config.listening, self._setting.passed, patience=patience)
         self._reports = report.create()
+        self._roster = roster.create(self._config.pools, time.time())
         if pid_file:
             pidfile.write(pid_file, os.getpid())
         self._log.notice(f"fpm is running, pid {os.getpid()}")
@@ -133,6 +136,7 @@ class Master:
         """Everything runs already.  No failure here may end it."""
         old, new = inheritance.old, inheritance.new
         self._reports = old.report
+        self._roster = roster.create(self._config.pools, time.time())
         self._watch_signals()
         self._listeners.restore(new.sockets)
         self._listeners.adjust(self._config.listening)

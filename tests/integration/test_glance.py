@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.integration.conftest import StartKind
 from tests.support import reloads
+from tests.support.fastcgi import Connection, packet
 from tests.support.servers import FpmServer, executable
 from tests.support.wait import wait_until
 from tests.support.workers import Held
@@ -55,6 +56,25 @@ def test_pools_are_shown_after_a_reload(start_kind: StartKind) -> None:
     reloads.reload(server)
     assert [row["pool"] for row in rows(server, "status")] == ["www"]
     assert {row["pid"] for row in rows(server, "workers")} <= server.workers()
+
+
+def test_pools_that_sleep_are_shown(start_kind: StartKind) -> None:
+    sleeper = {"pm": "ondemand", "pm.max_children": "2", "pm.process_idle_timeout": "10ms"}
+    server = start_kind("kraal", more={"shop": sleeper, "never": sleeper})
+    with Connection(f"{server.directory}/shop.sock") as connection:
+        connection.send(packet(server.params(server.script("hello.php", "echo 'hello';"))))
+        assert connection.response().text == "hello"
+    answered = 'kraal_requests_total{pool="shop",status="2xx"} 1'
+
+    for _ in range(2):
+        wait_until(
+            lambda: not [row for row in rows(server, "workers") if row["pool"] == "shop"], what="it sleeps"
+        )
+        assert [row["pool"] for row in rows(server, "status")] == ["never", "shop", "www"]
+        figures = command(server, "metrics").stdout.splitlines()
+        assert answered in figures
+        assert 'kraal_workers_limit{pool="never"} 2' in figures
+        reloads.reload(server)
 
 
 def test_pool_may_be_called_as_the_report_of_reloads_is(start_kind: StartKind) -> None:

@@ -189,6 +189,8 @@ def test_stopped_and_continued_it_draws_again(start_kind: StartKind) -> None:
         terminal.wait_for("it is away")
         assert terminal.is_as_before
         terminal.press("\n")
+        # Until it has the terminal again, keys are not its own.
+        wait_until(lambda: terminal.read() and not terminal.is_as_before, what="it draws again")
         terminal.wait_for("url")
         terminal.press("q")
         assert terminal.wait_end() == 0
