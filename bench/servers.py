@@ -113,6 +113,7 @@ def running(
         number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
         # kraal's access log is written by one more process, whose time counts as well.
         number += name == "kraal" and "access.log" in pm
+        number += pm.get("worker.fork") == "yes"  # and residents are forked off one more
         workers = _wait_for_workers(name, process, log, number)
         yield Server(name, socket, workers, process.pid, log)
     finally:

@@ -1,12 +1,15 @@
 """A Symfony application in worker mode on kraal, and as usual on php-fpm, side by side.
 
     python bench/worker_mode.py [--rounds N] [--growth N]
+    python bench/worker_mode.py --fork [--rounds N]
 
 Both servers run at the same time with the same php.ini and four workers each; on kraal three of them
 are residents, and one is for other scripts.  In every round each server does the same requests on kept
 connections; who begins changes from round to round.  Needs Debian's php-symfony-framework-bundle and
 php-symfony-twig-bundle.  Prints a Markdown table.
 --growth has kraal do so many small requests more, and says what memory they left.
+--fork compares worker.fork with residents of which each boots: the memory of 8 residents after some requests,
+and the time from the end of the only resident to the next answer (the median of so many rounds).
 """
 
 import argparse
@@ -19,8 +22,10 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
 
+import forking
 import load
 import servers
+from forking import memory
 
 PAGES = {"hello": "/hello/world", "list": "/list/50", "json": "/api/items?q=gate"}
 REQUESTS = {"hello": 2000, "list": 1000, "json": 2000}
@@ -83,15 +88,6 @@ def measure(server: servers.Server, page: str, pool: Pool, directory: Path) -> F
     return Figures(spent / 1000 / result.requests, slow, rate, result.failures)
 
 
-def memory(pids: tuple[int, ...], key: str) -> list[int]:
-    """Kilobytes of each process."""
-    found = []
-    for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup") as file:
-            found.append(next(int(line.split()[1]) for line in file if line.startswith(f"{key}:")))
-    return sorted(found)
-
-
 def grow(server: servers.Server, count: int, pool: Pool, directory: Path) -> str:
     """Memory before and after so many requests."""
     request = load.encode(f"{directory}/app/index.php", keep=True, uri=PAGES["hello"])
@@ -122,6 +118,7 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--growth", type=int, default=0, metavar="REQUESTS")
+    parser.add_argument("--fork", action="store_true")
     parser.add_argument("--kraal", help="the command")
     arguments = parser.parse_args()
     commands = servers.commands(arguments.kraal)
@@ -130,6 +127,11 @@ def main() -> int:
         pm = prepare(directory)
         resident = pm | {"worker.script": f"{directory}/app/index.php"}
         ini = str(directory / "ini")
+        if arguments.fork:
+            print(
+                forking.measure(commands["kraal"], directory, ini, resident, PAGES["json"], arguments.rounds)
+            )
+            return 0
         with (
             servers.running("kraal", commands["kraal"], directory, ini, pm=resident) as ours,
             servers.running("php-fpm", commands["php-fpm"], directory, ini, pm=pm) as theirs,

@@ -315,10 +315,9 @@ struct kraal_worker {
 	const uint8_t *unfinished;    /* the manager holds text of a line that has not ended; NULL: unknown */
 	int log_level;                /* the least enum kraal_level that is logged */
 	uint32_t log_limit;           /* longest line of the log, newline included; 0: no limit */
-	void *scoreboard;             /* start of the memory file */
+	void *scoreboard;             /* start of the memory file; NULL in a zygote, which has no slot */
 	void *ledger;                 /* start of the other one */
-	uint32_t slot;
-	uint32_t slot_count;
+	uint32_t slot, slot_count;
 	uint32_t allowed_count;
 	const struct kraal_network *allowed; /* NULL: every peer */
 	uint64_t max_requests;        /* 0: no limit */
@@ -360,10 +359,12 @@ enum kraal_level {
 	KRAAL_LOG_ALERT = 5
 };
 
-/* Prepare this process as a worker: signal handling, environment hooks.  Call once, after fork. */
+/* Prepare this process as a worker: signal handling, environment hooks.  Call once, after fork.  Or as a zygote, in
+ * which the worker script is booted, and that workers are forked off. */
 int kraal_worker_start(const struct kraal_worker *worker);
+int kraal_zygote_start(const struct kraal_worker *worker);
 
-/* For a resident: run the worker script up to its first wait.  Returns 0, or -1 if it ended before. */
+/* Run the worker script up to its first wait, or the hooks of a fork there.  Returns 0, or -1 if it ended before. */
 int kraal_boot(void);
 
 /* Why it has ended, when it has; one line. */

@@ -20,11 +20,15 @@ static struct kraal_slot *slots;
 static struct kraal_slot *own;   /* NULL: the kernel has all locks */
 static uint32_t slot_count;
 static bool others;              /* the kernel may have other locks of this process */
+static bool used;                /* what OPcache takes to be so; forked processes go on with it */
 
 static void say(bool uses)
 {
-	/* What follows looks whether the cache is being emptied: not before everybody sees this. */
-	__atomic_store_n(&own->cached, uses, __ATOMIC_SEQ_CST);
+	used = uses;
+	if (own) {
+		/* What follows looks whether the cache is being emptied: not before everybody sees this. */
+		__atomic_store_n(&own->cached, uses, __ATOMIC_SEQ_CST);
+	}
 }
 
 static bool is_for(const struct flock *lock, short type, off_t start, off_t size)
@@ -37,13 +41,13 @@ static bool change(const struct flock *lock)
 {
 	if (is_for(lock, F_RDLCK, USAGE, 1) || is_for(lock, F_UNLCK, USAGE, 1)) {
 		say(lock->l_type == F_RDLCK);
-		return true;
+		return own != NULL;
 	}
 	if (is_for(lock, F_UNLCK, 0, 0)) {
 		say(false);
 		bool done = !others;
 		others = false;
-		return done;
+		return own && done;
 	}
 	return false;
 }
@@ -68,7 +72,7 @@ static int replaced_fcntl(int file, int command, ...)
 	va_start(arguments, command);
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
-	if (own && command == F_SETLK && change(argument)) {
+	if (command == F_SETLK && change(argument)) {
 		return 0;
 	}
 	if (own && command == F_GETLK && is_for(argument, F_WRLCK, USAGE, 1) && find_user(argument)) {
@@ -100,9 +104,10 @@ void cachelock_prepare(void)
 
 void cachelock_open(const struct kraal_worker *worker)
 {
-	slots = scoreboard_slots(worker->scoreboard);
+	slots = worker->scoreboard ? scoreboard_slots(worker->scoreboard) : NULL;
 	slot_count = worker->slot_count;
-	own = &slots[worker->slot];
-	/* If the manager had locks, the worker has not. */
+	own = slots ? &slots[worker->slot] : NULL;
+	/* If the process before the fork had locks, this one has not. */
 	others = false;
+	say(used);
 }

@@ -12,7 +12,7 @@
 /* Once, after PHP's start: take the place of what OPcache calls, if there is OPcache. */
 void cachelock_prepare(void);
 
-/* In a worker. */
+/* In a worker, or in a zygote, which has no slot: its lock is the kernel's. */
 void cachelock_open(const struct kraal_worker *worker);
 
 #endif

@@ -108,11 +108,13 @@ static PHP_FUNCTION(fpm_get_status)
 }
 
 PHP_FUNCTION(kraal_handle_request);
+PHP_FUNCTION(kraal_before_fork);
+PHP_FUNCTION(kraal_after_fork);
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_returns_bool, 0, 0, _IS_BOOL, 0)
 ZEND_END_ARG_INFO()
 
-ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_callback, 0, 1, _IS_BOOL, 0)
 	ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
 ZEND_END_ARG_INFO()
 
@@ -123,8 +125,10 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_MASK_EX(arginfo_returns_array_or_false, 0, 0, MA
 ZEND_END_ARG_INFO()
 
 const zend_function_entry kraal_functions[] = {
-	ZEND_FE(kraal_handle_request, arginfo_handle_request)
-	ZEND_FALIAS(frankenphp_handle_request, kraal_handle_request, arginfo_handle_request)
+	ZEND_FE(kraal_handle_request, arginfo_callback)
+	ZEND_FALIAS(frankenphp_handle_request, kraal_handle_request, arginfo_callback)
+	ZEND_FE(kraal_before_fork, arginfo_callback)
+	ZEND_FE(kraal_after_fork, arginfo_callback)
 	ZEND_FE(fastcgi_finish_request, arginfo_returns_bool)
 	ZEND_FALIAS(frankenphp_finish_request, fastcgi_finish_request, arginfo_returns_bool)
 	ZEND_FE(apache_request_headers, arginfo_returns_array)

@@ -196,3 +196,8 @@ void renewal_rest(void)
 	zend_unset_timeout();
 	bootstate_restore();
 }
+
+void renewal_forked(void)
+{
+	start_module(ZEND_STRL("random"));
+}

@@ -16,6 +16,9 @@ void renewal_end(void);
 /* The script waits for the first time: what it did until then was no request of a client. */
 void renewal_end_boot(void);
 
+/* The process was forked off one in which the script waits: no number that is to be random comes in both. */
+void renewal_forked(void);
+
 /* The script is about to wait. */
 void renewal_rest(void);
 

@@ -14,6 +14,7 @@
 #include "bootstate.h"
 #include "callstack.h"
 #include "functions.h"
+#include "hooks.h"
 #include "ledger.h"
 #include "renewal.h"
 #include "sapi.h"
@@ -25,6 +26,7 @@ enum place {
 	PLACE_NONE,     /* it does not run */
 	PLACE_BOOT,     /* before its first wait */
 	PLACE_WAIT,
+	PLACE_HOOKS,    /* away from its wait, in hooks of a fork */
 	PLACE_REQUEST,  /* in the function that it has given for a request */
 	PLACE_AFTER,    /* between the end of an answer and the next wait */
 	PLACE_END       /* there will be no more requests */
@@ -33,6 +35,7 @@ enum place {
 static const struct kraal_worker *worker;
 static enum place place;
 static bool broken;
+static bool forked;         /* off a zygote, and its hooks have not run */
 static struct fcgi_connection *handed;
 static struct fcgi_io *io;
 static size_t memory;       /* of the last request */
@@ -55,6 +58,22 @@ static bool has_request(void)
 	return place == PLACE_REQUEST || place == PLACE_AFTER;
 }
 
+/* What hooks set is as if the boot had set it.  Returns false if the script is to go on with an exception. */
+static bool run_hooks(void)
+{
+	bootstate_close();
+	if (hooks_run(forked)) {
+		bootstate_open();
+		return true;
+	}
+	if (zend_is_unwind_exit(EG(exception)) && EG(exit_status) != 255) {
+		snprintf(reason, sizeof(reason), "a hook of its fork has ended it");
+	}
+	/* Should it go on to another wait, that is its first once more. */
+	place = PLACE_BOOT;
+	return false;
+}
+
 /* Stand here until there is something to do.  Returns whether that is a request. */
 static bool wait_for_request(void)
 {
@@ -63,10 +82,12 @@ static bool wait_for_request(void)
 	if (place == PLACE_AFTER) {
 		sapi_forget(memory);
 	}
-	place = PLACE_WAIT;
-	EG(bailout) = NULL;
-	callstack_leave();
-	EG(bailout) = bailout;
+	do {
+		place = PLACE_WAIT;
+		EG(bailout) = NULL;
+		callstack_leave();
+		EG(bailout) = bailout;
+	} while (place == PLACE_HOOKS && run_hooks());
 	return place == PLACE_REQUEST;
 }
 
@@ -92,8 +113,8 @@ PHP_FUNCTION(kraal_handle_request)
 		zend_throw_exception(spl_ce_RuntimeException, "this function belongs into a worker script (see worker.script)", 0);
 		RETURN_THROWS();
 	}
-	if (place == PLACE_REQUEST) {
-		zend_throw_exception(spl_ce_RuntimeException, "a request is being handled already", 0);
+	if (place == PLACE_REQUEST || place == PLACE_HOOKS) {
+		zend_throw_exception(spl_ce_RuntimeException, "the script is away from its wait already", 0);
 		RETURN_THROWS();
 	}
 	if (place == PLACE_END) {
@@ -104,6 +125,9 @@ PHP_FUNCTION(kraal_handle_request)
 	}
 	renewal_rest();
 	if (!wait_for_request()) {
+		if (EG(exception)) {
+			RETURN_THROWS();
+		}
 		RETURN_FALSE;
 	}
 	renewal_begin(handed, io, worker->script);
@@ -181,6 +205,7 @@ static void run_script(void)
 			scoreboard_stage(KRAAL_STAGE_ENDING);
 		}
 		bootstate_close();
+		hooks_forget();
 		if (SG(request_info).path_translated) {
 			efree(SG(request_info).path_translated);
 			SG(request_info).path_translated = NULL;
@@ -210,15 +235,47 @@ static void live(void)
 int resident_open(const struct kraal_worker *settings)
 {
 	worker = settings;
-	return callstack_open(live);
+	forked = place == PLACE_WAIT;
+	return forked ? 0 : callstack_open(live);
+}
+
+int kraal_zygote_start(const struct kraal_worker *settings)
+{
+	sapi_worker_start(settings);
+	return resident_open(settings);
+}
+
+static void visit_hooks(void)
+{
+	place = PLACE_HOOKS;
+	callstack_enter();
+}
+
+static void boot_zygote(void)
+{
+	hooks_take(true);
+	callstack_enter();
+	hooks_take(false);
+	if (place == PLACE_WAIT) {
+		visit_hooks();
+	}
 }
 
 int kraal_boot(void)
 {
-	if (place == PLACE_NONE) {
+	bool is_zygote = !worker->scoreboard;
+	if (forked) {
+		renewal_forked();
+		visit_hooks();
+		forked = false;
+	} else if (is_zygote) {
+		boot_zygote();
+	} else if (place == PLACE_NONE) {
 		callstack_enter();
 	}
-	sharing_take_residence(place == PLACE_WAIT);
+	if (!is_zygote) {
+		sharing_take_residence(place == PLACE_WAIT);
+	}
 	return place == PLACE_WAIT ? 0 : -1;
 }
 

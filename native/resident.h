@@ -11,7 +11,7 @@
 #include "bridge.h"
 #include "fastcgi.h"
 
-/* Returns 0, or -1 with errno. */
+/* In a process that was forked off a zygote the script stands in its wait already.  Returns 0, or -1 with errno. */
 int resident_open(const struct kraal_worker *worker);
 
 /* Whether the script has been started, and has not ended. */

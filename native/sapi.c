@@ -315,24 +315,32 @@ void sapi_forget(size_t memory)
 	SG(server_context) = NULL;
 }
 
+/* What is to be done once, although a process that was forked off a zygote comes here again. */
+static void set_up(void)
+{
+	lasterror_open();
+	input_hook_environment();
+	folder_open();
+	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
+	 * it changes what OPcache shares with others; SIGQUIT sets a flag and lets go of the listener. */
+	SIGG(reset) = 0;
+	zend_sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+}
+
 void sapi_worker_start(const struct kraal_worker *settings)
 {
+	if (!worker) {
+		set_up();
+	}
 	worker = settings;
 	log_open(settings);
 	scoreboard_open(settings->scoreboard, settings->slot, settings->alarm);
 	ledger_open(settings->ledger);
 	accesslog_open(settings);
-	lasterror_open();
 	poolstatus_open(settings);
 	inivalues_limit(settings->php_values);
 	bodyfile_limit(settings->body_files);
-	input_hook_environment();
-	folder_open();
 	cachelock_open(settings);
-	/* Not installed anew at each request: nobody changes them.  SIGTERM ends a worker at once, but not while
-	 * it changes what OPcache shares with others; SIGQUIT sets a flag and lets go of the listener. */
-	SIGG(reset) = 0;
-	zend_sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
 /* ---------------------------------------------------------------- what PHP is given */

@@ -19,7 +19,7 @@ struct sapi_request {
 #define BODY_FILE_UNKNOWN (-2)
 #define BODY_FILE_NONE (-3)
 
-/* What the request path needs to know of the worker; set once. */
+/* What the request path needs to know of the worker; set once in a process. */
 void sapi_worker_start(const struct kraal_worker *worker);
 
 /* Run one FCGI_READY request from start to end.  Returns 0, or -1 if PHP is beyond repair. */

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from mmap import mmap
 from typing import NoReturn
 
@@ -65,6 +66,8 @@ class Birthplace:
         self._frontdesk = frontdesk
         self._manager = os.getpid()
         self._nursery = Nursery(attendants, self._become_nursery)
+        self._zygote = Nursery(attendants, partial(self._become_nursery, zygote=True))
+        self._spoken = Pipes()  # of the zygote
 
     def bear(self, *, resident: bool) -> Born | None:
         """A new worker; None if there is no slot for it.  Raises OSError."""
@@ -72,16 +75,42 @@ class Birthplace:
         if slot is None:
             return None
         self._scoreboard.prepare(slot, resident=resident)
-        self._nursery.open()
+        nursery = self._zygote
+        if not (resident and self._order.fork):
+            nursery = self._nursery
+            nursery.open()
         pipes = Pipes.open(wanted=self._order.catch_output)
         try:
-            pid = self._nursery.bear(self._birth(slot, resident=resident), pipes.theirs)
+            pid = nursery.bear(self._birth(slot, resident=resident), pipes.theirs)
         except OSError:
             pipes.close()
             raise
         pipes.hand_over()
         self._scoreboard.occupy(slot, pid)
         return Born(pid, slot, pipes)
+
+    def boot_zygote(self) -> Pid:
+        """Have the worker script booted, in a process that bears residents then.  Raises OSError."""
+        self._zygote.leave()
+        self._spoken = Pipes.open(wanted=self._order.catch_output)
+        try:
+            self._zygote.open()
+        except OSError:
+            self._spoken.close()
+            raise
+        assert self._zygote.pid
+        self._spoken.hand_over()
+        self._relay.capture.add(self._zygote.pid, self._spoken)
+        return self._zygote.pid
+
+    @property
+    def has_zygote(self) -> bool:
+        """Whether it is there, as far as we know."""
+        return self._zygote.pid is not None
+
+    def end_zygote(self) -> None:
+        """Bear no more residents for now, if they are the zygote's."""
+        self._zygote.leave()
 
     def close(self) -> None:
         """Bear no more."""
@@ -94,9 +123,13 @@ class Birthplace:
         most = sizing.spread(requests, self._order.max_requests_jitter, chance)
         return birth(slot, most, resident=resident)
 
-    def _become_nursery(self, line: int) -> NoReturn:
+    def _become_nursery(self, line: int, *, zygote: bool = False) -> NoReturn:
         """Runs in the child."""
         try:
+            self._nursery.close_in_child()
+            self._zygote.close_in_child()
+            if zygote:
+                self._spoken.attach()
             log = self._relay.keep_in_child()
             window = self._timekeeper.keep_in_child()
             self._loop.close_in_child()
@@ -116,6 +149,7 @@ class Birthplace:
                 self._manager,
                 self._scribe.keep_in_child() if self._scribe else -1,
                 self._news,
+                zygote,
             )
         except BaseException:
             os._exit(Exit.SOFTWARE)

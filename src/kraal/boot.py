@@ -109,6 +109,7 @@ class Order:
     script: str | None = None  # that stays loaded in residents
     residents: int = 0  # of max_children
     rationed: bool = False  # all pools together have a limit, see ration.py
+    fork: bool = False  # residents off one process in which the script was booted, see zygote.py
     resident_max_requests: int = 0
     match: tuple[str, ...] = ()  # further scripts whose requests are theirs
     watched: tuple[str, ...] = ()  # after whose changes they start anew

@@ -187,6 +187,13 @@ class Php:
         """What is to be a worker."""
         return Worker(self._library, settings, scoreboard, ledger)
 
+    def zygote(self, settings: "WorkerSettings", ledger: mmap) -> "Worker":
+        """Become a zygote, which boots, but does not serve."""
+        script = Worker(self._library, settings, None, ledger)
+        if self._library.kraal_zygote_start(script.struct) < 0:
+            raise OSError(_ffi.errno, "there is no memory for another stack")
+        return script
+
     def nurse(
         self, line: int, window: int, ordinary: "Worker", resident: "Worker | None", *, prepare: bool
     ) -> "Newborn | None":
@@ -263,7 +270,7 @@ def birth(slot: int, max_requests: int, *, resident: bool) -> bytes:
 class Worker:
     """The native serve loop of a process."""
 
-    def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap, ledger: mmap) -> None:
+    def __init__(self, library: Any, settings: WorkerSettings, scoreboard: mmap | None, ledger: mmap) -> None:
         self._library = library
         everybody = settings.allowed_clients is None
         networks = [
@@ -271,7 +278,8 @@ class Worker:
         ]
         texts = {name: _text(getattr(settings, name)) for name in _TEXTS}
         allowed = _ffi.NULL if everybody else _ffi.new("struct kraal_network[]", networks)
-        board, book = _ffi.from_buffer(scoreboard), _ffi.from_buffer(ledger)
+        board = _ffi.NULL if scoreboard is None else _ffi.from_buffer(scoreboard)
+        book = _ffi.from_buffer(ledger)
         access, *beneath = _access(settings.access, settings.access_pipe, settings.log_limit)
         # C keeps pointers to all of these, so they live as long as the worker.
         self._kept = (texts, allowed, board, book, access, beneath)

@@ -60,11 +60,28 @@ class Nursery:
             raise OSError(-pid, os.strerror(-pid))
         return Pid(pid)
 
+    @property
+    def pid(self) -> Pid | None:
+        """Of the process, if there is one."""
+        return self._pid
+
+    def leave(self) -> None:
+        """Have it end in its own time, as what it does may not be cut short."""
+        if self._pid is not None:
+            self._attendants.mind(self._pid, lambda: None)
+            process.send(self._pid, signal.SIGTERM)
+            self._forget()
+
     def end(self) -> None:
         """There are to be no more workers for now."""
         if self._pid is not None:
             self._attendants.dismiss(self._pid)
             self._forget()
+
+    def close_in_child(self) -> None:
+        """After fork."""
+        if self._line:
+            self._line.close()
 
     def _forget(self) -> None:
         """It is gone; another one bears the next worker."""

@@ -67,6 +67,7 @@ def order_for(
         script=pool.worker_script or None,
         residents=pool.residents,
         rationed=global_.process_max > 0,
+        fork=pool.worker_fork,
         resident_max_requests=pool.worker_max_requests,
         match=pool.match,
         watched=pool.watched,

@@ -70,7 +70,6 @@ class Manager:
         means = Means(*notes, php.powered_by, php.version, answered, self._is_full, warn)
         self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
         self._news = News()
-        self._residents = self._expect_residents()
         self._wanted = self._size.at_start
         self._state = sizing.State()
         self._handoff = leftovers.watch(order, self._loop, Handoff(Descriptor.GIVE, Descriptor.TAKE))
@@ -101,6 +100,7 @@ class Manager:
         self._birthplace = Birthplace(
             order, php, self._scoreboard, ledger, self._relay, self._loop, channel, self._timekeeper, *told
         )
+        self._residents = self._expect_residents()
 
     def run(self, null: int) -> None:
         """Serve until told to leave, and until the last worker has left.  `null` is /dev/null."""
@@ -138,7 +138,7 @@ class Manager:
             failed=partial(self._give_up, partial(self._relay.send, Kind.FAILED)),
             ended=partial(self._give_up, partial(self._relay.log, Level.ERROR)),
         )
-        return Residents(self._order, self._loop, self._news, self._attendants, hands)
+        return Residents(self._order, self._loop, self._news, self._attendants, self._birthplace, hands)
 
     def _give_up(self, tell: partial[None], why: str) -> None:
         """Nobody is served yet, and nobody can be."""

@@ -20,15 +20,25 @@ class Stage(Enum):
     LEAVING = auto()  # told to leave
 
 
+class Source(Enum):
+    """What residents are forked off."""
+
+    MANAGER = auto()  # each of them boots
+    NOTHING = auto()  # there has to be a zygote first
+    BOOTING = auto()  # it boots
+    ZYGOTE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now."""
 
     start: int = 0
     leave: tuple[int, ...] = ()  # pids
+    boot_zygote: bool = False
 
 
-def plan(wanted: int, residents: Iterable[tuple[int, Stage]]) -> Plan:
+def plan(wanted: int, residents: Iterable[tuple[int, Stage]], source: Source = Source.MANAGER) -> Plan:
     """`residents` are their pids and stages."""
     by_stage: dict[Stage, list[int]] = {stage: [] for stage in Stage}
     for pid, stage in residents:
@@ -42,4 +52,6 @@ def plan(wanted: int, residents: Iterable[tuple[int, Stage]]) -> Plan:
     # First the other one, if there is room.
     if start == 0 and len(due) > len(leave) and not booting and not leaving:
         start = 1
+    if source in (Source.NOTHING, Source.BOOTING):
+        return Plan(0, leave, boot_zygote=source is Source.NOTHING)
     return Plan(max(0, min(start, wanted + _MORE - staying - leaving)), leave)

@@ -12,10 +12,11 @@ from functools import partial
 
 from kraal import residency, sizing, watcher
 from kraal.attendants import Attendants
+from kraal.birthplace import Birthplace
 from kraal.boot import Order
 from kraal.logs.relay import Level
 from kraal.news import Item, Kind, News
-from kraal.residency import Stage
+from kraal.residency import Source, Stage
 from kraal.unix import process
 from kraal.unix.loop import Loop, Timer
 from kraal.unix.process import Pid
@@ -39,12 +40,23 @@ class Hands:
 class Residents:
     """The one owner of their stages."""
 
-    def __init__(self, order: Order, loop: Loop, news: News, attendants: Attendants, hands: Hands) -> None:
+    def __init__(
+        self,
+        order: Order,
+        loop: Loop,
+        news: News,
+        attendants: Attendants,
+        birthplace: Birthplace,
+        hands: Hands,
+    ) -> None:
         self._order = order
         self._loop = loop
         self._news = news
         self._attendants = attendants
         self._watcher: Pid | None = None
+        self._birthplace = birthplace
+        self._zygote: Pid | None = None
+        self._source = Source.NOTHING if order.fork else Source.MANAGER
         self._hands = hands
         self._stages: dict[Pid, Stage] = {}
         self._failures = 0  # in a row
@@ -64,6 +76,7 @@ class Residents:
     def stop(self) -> None:
         """Start no more."""
         self._stopping = True
+        self._birthplace.end_zygote()
         if self._watcher is not None:
             process.send(self._watcher, signal.SIGKILL)
 
@@ -87,6 +100,8 @@ class Residents:
     def _restart(self, changed: str) -> None:
         """Have all of them start anew, at once."""
         self._hands.log(Level.NOTICE, f"worker.watch: {changed} changed: starting the worker script again")
+        self._birthplace.end_zygote()
+        self._lose_zygote()
         for pid, stage in self._stages.items():
             if stage is not Stage.LEAVING:
                 self._leave(pid)
@@ -104,6 +119,8 @@ class Residents:
             pid = Pid(item.pid)
             if pid in self._stages:
                 self._learn(pid, item)
+            elif pid == self._zygote:
+                self._learn_of_zygote(item)
             elif pid == self._watcher and item.kind is Kind.CHANGED and not self._stopping:
                 self._restart(item.text)
         self._carry_out()
@@ -123,21 +140,40 @@ class Residents:
             case Kind.ENDED:
                 text = f"worker script of child {pid} has ended ({item.text}): starting it again"
                 self._hands.log(Level.NOTICE, text)
+                if self._order.fork:
+                    # It leaves by itself, and a fork takes its place.
+                    self._stages[pid] = Stage.LEAVING
             case _:
                 pass
 
     def part(self, gone: process.Exit) -> bool:
         """A process is gone.  Returns whether nobody but ordinary workers can take new connections now."""
-        if gone.pid in self._stages:
+        if gone.pid in self._stages or gone.pid == self._zygote:
             self._bury(gone)
         return not {Stage.UP, Stage.DUE} & set(self._stages.values())
 
     def _bury(self, gone: process.Exit) -> None:
         self.hear()
-        if self._stages.pop(gone.pid) is Stage.BOOTING and not self._stopping:
-            ended = self._hands.failed if gone.signal is None else self._hands.ended
+        ended = self._hands.failed if gone.signal is None else self._hands.ended
+        if gone.pid == self._zygote:
+            text = "was being started when its process" if self._source is Source.BOOTING else "the zygote"
+            self._lose_zygote()
+            self._fail(f"{text} exited {gone}", ended)
+        elif self._stages.pop(gone.pid, None) is Stage.BOOTING:
             self._fail(f"was being started when its process exited {gone}", ended)
         self._carry_out()
+
+    def _learn_of_zygote(self, item: Item) -> None:
+        if item.kind is Kind.BOOTED:
+            self._source = Source.ZYGOTE
+        elif item.kind is Kind.FAILED:
+            self._lose_zygote()
+            self._fail(item.text, self._hands.failed)
+
+    def _lose_zygote(self) -> None:
+        self._zygote = None
+        if self._source is not Source.MANAGER:
+            self._source = Source.NOTHING
 
     def _check_ready(self) -> None:
         if not self._ready and list(self._stages.values()).count(Stage.UP) >= self._order.residents:
@@ -145,6 +181,8 @@ class Residents:
             self._hands.ready()
 
     def _fail(self, why: str, tell: Callable[[str], None]) -> None:
+        if self._stopping:
+            return
         text = f"worker script {self._order.script}: {why}"
         if not self._ready:
             self._stopping = True
@@ -163,15 +201,17 @@ class Residents:
     def _carry_out(self) -> None:
         if self._stopping:
             return
-        plan = residency.plan(self._order.residents, self._stages.items())
+        plan = residency.plan(self._order.residents, self._stages.items(), self._source)
         for pid in plan.leave:
             self._leave(Pid(pid))
         if self._waiting:
             return
+        if plan.boot_zygote:
+            self._boot_zygote()
         for _ in range(plan.start):
             born = self._spawn()
             if born is None:
-                self._waiting = self._loop.call_later(_LOOK, self._go_on)
+                self._waiting = self._waiting or self._loop.call_later(_LOOK, self._go_on)
                 break
             self._stages[born] = Stage.BOOTING
 
@@ -180,7 +220,20 @@ class Residents:
             return self._hands.spawn()
         except OSError as error:
             self._hands.log(Level.ERROR, f"cannot start a worker: {error.strerror} ({error.errno})")
+            if self._zygote is not None and not self._birthplace.has_zygote:
+                self._lose_zygote()
+                self._fail("the zygote has gone", self._hands.ended)
             return None
+
+    def _boot_zygote(self) -> None:
+        try:
+            self._zygote = self._birthplace.boot_zygote()
+        except OSError as error:
+            self._hands.log(Level.ERROR, f"cannot start a zygote: {error.strerror} ({error.errno})")
+            self._waiting = self._loop.call_later(_LOOK, self._go_on)
+        else:
+            self._source = Source.BOOTING
+            self._hands.log(Level.DEBUG, f"zygote {self._zygote} started")
 
     def _leave(self, pid: Pid) -> None:
         self._stages[pid] = Stage.LEAVING

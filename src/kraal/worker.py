@@ -14,6 +14,7 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
+from kraal import zygote
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Newborn, Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
@@ -41,13 +42,14 @@ class Place:
     manager: int  # its pid
     access: int  # the pipe to the scribe, if there is one
     news: News  # of residents
+    zygote: bool = False  # the nursery has booted the worker script before it bears anybody
 
 
 def nurse_and_exit(place: Place) -> NoReturn:
     """Bear workers until the manager wants no more.  Ends the child it runs in, and every worker."""
     code = Exit.SOFTWARE
     try:
-        setproctitle(f"kraal: pool {place.order.pool} (nursery)")
+        setproctitle(f"kraal: pool {place.order.pool} ({'zygote' if place.zygote else 'nursery'})")
         code = _nurse(place)
     except BaseException:
         os.write(2, b"worker failed:\n")
@@ -72,6 +74,9 @@ def _nurse(place: Place) -> Exit:
     resident = None
     if order.residents:
         resident = place.php.worker(_settings(place, resident=True), *shared)
+    script = _zygote(place) if place.zygote else None
+    if place.zygote and not script:
+        return Exit.SOFTWARE
     prepare = bool(order.apparmor_hat or (order.catch_output and order.client_complaints))
     born = place.php.nurse(place.line, place.window, ordinary, resident, prepare=prepare)
     if born is None:
@@ -84,16 +89,30 @@ def _nurse(place: Place) -> Exit:
     return _live(place, born, pages, outcome)
 
 
-def _start(place: Place, born: Newborn) -> bool:
-    """What only Python can do for a worker that begins."""
-    if born.resident:
-        setproctitle(f"kraal: pool {place.order.pool} (resident)")
+def _zygote(place: Place) -> Worker | None:
+    """Boot the worker script; what is returned has to stay as long as it runs."""
+    if not _enter_hat(place):
+        return None
+    script = place.php.zygote(_settings(place, resident=True), place.ledger)
+    return script if zygote.boot(script, place.news, place.manager) else None
+
+
+def _enter_hat(place: Place) -> bool:
     if place.order.apparmor_hat:
         try:
             confinement.enter_hat(place.order.apparmor_hat)
         except OSError as error:
             os.write(place.log, message(Level.ERROR, error.strerror or ""))
             return False
+    return True
+
+
+def _start(place: Place, born: Newborn) -> bool:
+    """What only Python can do for a worker that begins."""
+    if born.resident:
+        setproctitle(f"kraal: pool {place.order.pool} (resident)")
+    if not place.zygote and not _enter_hat(place):
+        return False
     born.worker.start()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if place.order.catch_output:
@@ -111,7 +130,9 @@ def _live(place: Place, born: Newborn, pages: LocalPages, outcome: Outcome) -> E
                 worker.answer(pages.answer(worker.page_request()))
             case Outcome.SCRIPT_ENDED if news:
                 news.tell(Kind.ENDED, worker.script_end())
-                if not _boot(worker, news):
+                if place.zygote:
+                    _ask_oneself_to_leave()
+                elif not _boot(worker, news):
                     return Exit.SOFTWARE
             case Outcome.SPENT if news:
                 news.tell(Kind.SPENT)
@@ -123,6 +144,12 @@ def _live(place: Place, born: Newborn, pages: LocalPages, outcome: Outcome) -> E
             case _:
                 assert_never(outcome)
         outcome = worker.serve()
+
+
+def _ask_oneself_to_leave() -> None:
+    """Another one is forked sooner than the script boots; who was let in is answered all the same."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGQUIT})
+    signal.raise_signal(signal.SIGQUIT)
 
 
 def _boot(worker: Worker, news: News) -> bool:

@@ -24,9 +24,12 @@ def ordinary(app: Application) -> set[int]:
     return titled(app.server, "kraal: pool www") & app.server.workers()
 
 
+@pytest.mark.parametrize("fork", ["yes", "no"])
 @pytest.mark.parametrize(("pm", "least"), [(DYNAMIC, 1), (ONDEMAND, 0)], ids=["dynamic", "ondemand"])
-def test_ordinary_workers_come_and_go_and_residents_stay(pm: Mapping[str, str], least: int) -> None:
-    with application(number=2, pool=pm) as app:
+def test_ordinary_workers_come_and_go_and_residents_stay(
+    pm: Mapping[str, str], least: int, fork: str
+) -> None:
+    with application(number=2, pool={**pm, "worker.fork": fork}) as app:
         residents = app.residents()
         assert len(residents) == 2
         wait_until(lambda: len(ordinary(app)) == least, what="as many as are to be there at first")

@@ -174,6 +174,7 @@ def test_bridge_is_imported_only_by_those_who_run_php() -> None:
         "kraal.pool",
         "kraal.runtime",
         "kraal.worker",
+        "kraal.zygote",
     }
 
 

@@ -1,7 +1,7 @@
 """How many residents are started, and who leaves."""
 
 from kraal.news import Item, Kind
-from kraal.residency import Plan, Stage, plan
+from kraal.residency import Plan, Source, Stage, plan
 
 BOOTING, UP, DUE, LEAVING = Stage.BOOTING, Stage.UP, Stage.DUE, Stage.LEAVING
 
@@ -40,6 +40,17 @@ def test_more_than_there_is_room_for_wait_until_others_have_left() -> None:
     assert plan(3, of(LEAVING, LEAVING, LEAVING)) == Plan(start=1)
     assert plan(3, of(LEAVING, LEAVING, BOOTING)) == Plan(start=1)
     assert plan(1, of(LEAVING, LEAVING)) == Plan()
+
+
+def test_nobody_is_started_before_there_is_a_zygote_to_fork_off() -> None:
+    assert plan(2, [], Source.NOTHING) == Plan(boot_zygote=True)
+    assert plan(2, [], Source.BOOTING) == Plan()
+    assert plan(2, [], Source.ZYGOTE) == Plan(start=2)
+
+
+def test_residents_go_on_without_a_zygote() -> None:
+    assert plan(2, of(UP, DUE), Source.NOTHING) == Plan(boot_zygote=True)
+    assert plan(2, of(UP, DUE, UP), Source.BOOTING) == Plan(leave=(2,))
 
 
 def test_news_are_read_as_they_were_told() -> None:

@@ -17,6 +17,7 @@ _NEEDS = (
     ("pm.max_requests_jitter", ("pm.max_requests", "worker.max_requests")),
     ("worker.num", ("worker.script",)),
     ("worker.max_requests", ("worker.script",)),
+    ("worker.fork", ("worker.script",)),
     ("worker.match", ("worker.script",)),
     ("worker.watch", ("worker.script",)),
     ("decorate_workers_output", ("catch_workers_output",)),

@@ -314,6 +314,13 @@ POOL = (
     ),
     _own(
         _pool(
+            "worker.fork",
+            Kind.BOOLEAN,
+            "Start the script once, and fork the residents off that process: soon, and sharing its memory.",
+        )
+    ),
+    _own(
+        _pool(
             "worker.match",
             Kind.TEXT,
             "Further scripts whose requests are for the residents: full paths, in which `*` is anything.",

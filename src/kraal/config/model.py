@@ -166,6 +166,7 @@ class Pool:
     worker_script: str | None = None
     worker_num: int = 0
     worker_max_requests: int = 0
+    worker_fork: bool = False
     worker_match: str | None = None
     worker_watch: str | None = None
     apparmor_hat: str | None = None

@@ -64,6 +64,12 @@ class Pipes:
         for fd in self.ours.values():
             os.close(fd)
 
+    def attach(self) -> None:
+        """In a process that we fork: put its ends where the streams belong."""
+        for stream, fd in zip(Stream, self.theirs, strict=False):
+            os.dup2(fd, stream)
+        self.close()
+
     def hand_over(self) -> None:
         """The worker has its ends: close them here."""
         for fd in self.theirs:
