@@ -1,5 +1,6 @@
 """Kept connections and clients that leave: no connection waits for a worker that is busy or goes away."""
 
+import ctypes
 import os
 import signal
 import time
@@ -10,11 +11,13 @@ import pytest
 
 from tests.integration.conftest import StartKind, StartServer
 from tests.support.fastcgi import Connection, Type, packet, record
+from tests.support.processes import descriptors
 from tests.support.servers import FpmServer
 from tests.support.wait import wait_until
 from tests.support.workers import Held, ask_again, wait_workers
 from tests.support.workspace import make_directory
 
+_PIDFD_GETFD = 438
 PID = "echo getmypid();"
 # Answers, then works on until it is released.
 FINISH = """
@@ -184,6 +187,39 @@ def test_kept_connection_outlives_a_worker_that_is_told_to_leave(start_server: S
         os.kill(int(first), signal.SIGQUIT)
         wait_workers(server, 1, without={int(first)})
         assert ask_again(kept, server, uri) != first
+
+
+def copy_sockets(pid: int) -> list[int]:
+    """Descriptors of ours for all sockets of a process."""
+    process = os.pidfd_open(pid)
+    numbers = [fd for fd, name in descriptors(pid).items() if name.startswith("socket:")]
+    get = ctypes.CDLL(None, use_errno=True).syscall
+    try:
+        return [copy for number in numbers if (copy := get(_PIDFD_GETFD, process, number, 0)) >= 0]
+    finally:
+        os.close(process)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may take descriptors of others")
+def test_worker_forgets_a_closed_connection_that_its_giver_still_has(start_kind: StartKind) -> None:
+    """A giver that the system holds up closes its copy late: here, the test is that slow."""
+    server = start_kind("kraal")
+    uri = server.script("pid.php", PID)
+    kept = Connection(server.address, timeout=5)
+    first = ask_again(kept, server, uri)
+    os.kill(int(first), signal.SIGQUIT)
+    (taker,) = wait_workers(server, 1, without={int(first)})
+    assert ask_again(kept, server, uri) == str(taker)
+    copies = copy_sockets(taker)
+    assert copies
+    try:
+        kept.close()
+        for _ in range(3):
+            assert server.fetch(uri).text == str(taker)
+    finally:
+        for copy in copies:
+            os.close(copy)
+    assert not server.log_lines("SIGSEGV")
 
 
 def test_idle_kept_connection_is_closed_at_once_when_the_server_stops(start_kind: StartKind) -> None:
