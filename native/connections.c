@@ -4,11 +4,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -16,7 +14,9 @@
 #include "log.h"
 #include "patience.h"
 #include "peer.h"
+#include "refusal.h"
 #include "scoreboard.h"
+#include "sharing.h"
 
 /* Deadlines are looked at once so often at most. */
 #define LOOK_EACH_MS 1000
@@ -47,6 +47,11 @@ void connections_open(const struct kraal_worker *settings, int epoll_fd)
 size_t connections_count(void)
 {
 	return count;
+}
+
+bool connections_may_take(void)
+{
+	return count < limit || !sharing_other_has_room();
 }
 
 struct fcgi_connection *connections_at(size_t index)
@@ -108,11 +113,36 @@ static bool give_up_one(int64_t now, bool for_memory)
 	return found != NULL;
 }
 
+static bool give(struct fcgi_connection *connection, const uint8_t *bytes, size_t size);
+
+/* Give the idle one that was silent longest to a worker that has time and room for it.  Returns whether that was
+ * possible. */
+static bool give_oldest(void)
+{
+	struct fcgi_connection *oldest = NULL;
+	for (size_t i = 0; i < count; i++) {
+		if (fcgi_is_silent(table[i]) && (!oldest || table[i]->since < oldest->since)) {
+			oldest = table[i];
+		}
+	}
+	if (!oldest || !sharing_other_has_fewer() || !give(oldest, NULL, 0)) {
+		return false;
+	}
+	drop(oldest);
+	return true;
+}
+
+/* Have one connection less.  Returns whether there was one. */
+static bool make_room(void)
+{
+	return give_oldest() || give_up_one(clock_ms(), false);
+}
+
 /* Take a connected socket.  Returns NULL, with fd closed, without memory. */
 static struct fcgi_connection *add(int fd)
 {
 	if (count >= limit) {
-		give_up_one(clock_ms(), false);
+		make_room();
 	}
 	struct fcgi_connection *connection = spare ? spare : malloc(sizeof(*connection));
 	if (!connection) {
@@ -147,30 +177,9 @@ enum accepted connections_accept(struct fcgi_connection **connection)
 		}
 		return ACCEPT_ONE;
 	}
-	switch (errno) {
-	case EMFILE:
-		/* The connections use up the descriptors, or else scripts have kept so many: a new worker is better. */
-		if (give_up_one(clock_ms(), false)) {
-			return ACCEPT_ONE;
-		}
-		log_line(KRAAL_LOG_ERROR, "cannot accept connections: %s", strerror(EMFILE));
-		return ACCEPT_LOST;
-	case EBADF:
-	case EINVAL:
-	case ENOTSOCK:
-	case EOPNOTSUPP:
-	case EFAULT:
-		return ACCEPT_LOST;
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		/* The listener stays readable: without a pause this would spin. */
-		log_line(KRAAL_LOG_ERROR, "cannot accept connections: %s", strerror(errno));
-		nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-		return ACCEPT_NONE;
-	default:
-		return ACCEPT_NONE;
-	}
+	int error = errno;
+	/* Perhaps the connections use up the descriptors. */
+	return error == EMFILE && make_room() ? ACCEPT_ONE : refusal_meet(error);
 }
 
 /* Whoever wrote this may be hostile. */

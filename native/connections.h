@@ -18,10 +18,14 @@ void connections_open(const struct kraal_worker *worker, int epoll);
 
 size_t connections_count(void);
 
+/* Whether to take what others give away: not above the limit, unless nobody else could either. */
+bool connections_may_take(void);
+
 /* How many peers still wait for an answer. */
 uint64_t connections_owed(void);
 
-/* Accept a connection.  Above the limit another one is given up for it, see patience.h.
+/* Accept a connection.  Above the limit an idle one goes to another worker, or else one is given up for it, see
+ * patience.h.
  * ACCEPT_ONE: there may be more; this one may be NULL, because the peer is not allowed.
  * ACCEPT_NONE: wait.  ACCEPT_LOST: this worker will never accept another one. */
 enum accepted { ACCEPT_NONE, ACCEPT_ONE, ACCEPT_LOST };

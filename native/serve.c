@@ -89,7 +89,7 @@ static void take_if(const struct kraal_worker *worker, bool wanted)
 static void listen_if(const struct kraal_worker *worker, bool wanted)
 {
 	listening_want(wanted);
-	take_if(worker, wanted && !handoff_is_over());
+	take_if(worker, wanted && connections_may_take() && !handoff_is_over());
 }
 
 int kraal_worker_start(const struct kraal_worker *worker)

@@ -32,6 +32,11 @@ static bool is_idle_with_fewer(const struct kraal_slot *slot)
 	return is_idle(slot) && __atomic_load_n(&slot->holding, __ATOMIC_RELAXED) + 1 < own->holding;
 }
 
+static bool has_fewer(const struct kraal_slot *slot)
+{
+	return __atomic_load_n(&slot->holding, __ATOMIC_SEQ_CST) < own->holding;
+}
+
 /* Whether another worker of the pool, and of this one's kind, is such a one. */
 static bool some_other(bool (*is)(const struct kraal_slot *slot))
 {
@@ -87,6 +92,11 @@ bool sharing_other_is_idle(void)
 bool sharing_other_has_fewer(void)
 {
 	return own->holding > 1 && some_other(is_idle_with_fewer);
+}
+
+bool sharing_other_has_room(void)
+{
+	return some_other(has_fewer);
 }
 
 bool sharing_park(void)

@@ -32,6 +32,9 @@ void sharing_hold(size_t number);
  * makes a difference. */
 bool sharing_other_has_fewer(void);
 
+/* For a worker that has as many as it may: whether some other has fewer. */
+bool sharing_other_has_room(void);
+
 /* For a resident: say whether it can serve. */
 void sharing_take_residence(bool up);
 

@@ -22,8 +22,10 @@ PARTS = (
     "parcel",
     "patience",
     "peer",
+    "refusal",
     "ledger",
     "scoreboard",
+    "sharing",
     "waiting",
 )
 
