@@ -41,6 +41,12 @@ static struct kraal_slot copy_slot(const struct kraal_slot *slot)
 	return copy;
 }
 
+/* Seconds that have passed, or none if the clock was set back. */
+static zend_long since(int64_t started_at, time_t now)
+{
+	return now > started_at ? now - started_at : 0;
+}
+
 static void add_process(zval *processes, const struct kraal_slot *slot, time_t now)
 {
 	zval row;
@@ -50,7 +56,7 @@ static void add_process(zval *processes, const struct kraal_slot *slot, time_t n
 	add_assoc_long(&row, "pid", slot->pid);
 	add_assoc_string(&row, "state", stage_name(slot->stage));
 	add_assoc_long(&row, "start-time", slot->started_at);
-	add_assoc_long(&row, "start-since", now - slot->started_at);
+	add_assoc_long(&row, "start-since", since(slot->started_at, now));
 	add_assoc_long(&row, "requests", (zend_long)slot->requests);
 	add_assoc_long(&row, "request-duration", (idle ? last : clock_ns(CLOCK_MONOTONIC) - slot->accepted_ns) / 1000);
 	add_assoc_string(&row, "request-method", slot->method);
@@ -88,7 +94,7 @@ void poolstatus_export(zval *status)
 	add_assoc_string(status, "pool", worker->pool);
 	add_assoc_string(status, "process-manager", worker->policy);
 	add_assoc_long(status, "start-time", board->started_at);
-	add_assoc_long(status, "start-since", now - board->started_at);
+	add_assoc_long(status, "start-since", since(board->started_at, now));
 	add_assoc_long(status, "accepted-conn", (zend_long)board->accepted);
 	add_assoc_long(status, "listen-queue", queue.waiting);
 	add_assoc_long(status, "max-listen-queue", board->max_queue);

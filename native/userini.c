@@ -6,9 +6,11 @@
 #include <SAPI.h>
 #include <php_ini.h>
 
+#include "clock.h"
+
 /* What the files of one directory, and those above it, say; read again after user_ini.cache_ttl. */
 struct entry {
-	time_t expires;
+	int64_t expires;  /* in seconds of CLOCK_MONOTONIC */
 	HashTable values;
 };
 
@@ -79,7 +81,8 @@ static char *directory_of(const char *script, size_t *size)
 static void activate_files(char *directory, size_t size, const char *root)
 {
 	struct entry *entry = find_entry(directory, size);
-	time_t now = (time_t)sapi_get_request_time();
+	/* Not the time of the request: the clock may be set back. */
+	int64_t now = clock_seconds();
 	if (now > entry->expires) {
 		scan(entry, directory, size, root);
 		zend_hash_apply(&entry->values, keep_text);
