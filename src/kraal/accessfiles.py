@@ -1,16 +1,11 @@
 """The files of access logs: opened by the master, whoever the pools run as, and written by their scribes."""
 
-import errno
 import os
-import stat
 from collections.abc import Iterable
-from contextlib import suppress
 
 from kraal.config.model import Pool
 from kraal.errors import Exit, StartError
-from kraal.unix.files import duplicate_own, open_to_append, open_with_care
-
-_MODE = 0o600
+from kraal.unix.files import duplicate_own, open_without_waiting
 
 
 def open_file(path: str) -> int:
@@ -33,27 +28,7 @@ def _open(path: str) -> int:
     own = duplicate_own(path)
     if own is not None:
         return own
-    try:
-        fd = open_to_append(path, os.O_NOCTTY | os.O_NONBLOCK, _MODE)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        return _open_pipe(path)
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):
-        with suppress(PermissionError):
-            both = _open_pipe(path)
-            os.close(fd)
-            return both
-    os.set_blocking(fd, True)
-    return fd
-
-
-def _open_pipe(path: str) -> int:
-    """For writing and reading: when its reader is gone, lines wait in it for the next one."""
-    fd = open_with_care(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-        # It was one a moment ago.
-        os.close(fd)
-        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    fd = open_without_waiting(path)
+    # The scribe may wait as long as it likes.
     os.set_blocking(fd, True)
     return fd

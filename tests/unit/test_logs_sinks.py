@@ -75,6 +75,19 @@ def test_line_that_was_torn_is_ended_before_the_next(file: tuple[Path, Descripto
     ]
 
 
+def test_loss_is_told_elsewhere_when_it_begins(file: tuple[Path, Descriptor]) -> None:
+    path, sink = file
+    told: list[bytes] = []
+    sink = Descriptor(sink.fd, explain, told.append)
+    for _ in range(2):
+        with FullDisk(path.stat().st_size):
+            for _ in range(3):
+                sink.write(b"lost\n")
+        sink.write(b"written\n")
+
+    assert told == [b"WARNING: the log cannot be written, lines are lost: File too large\n"] * 2
+
+
 def test_reader_that_is_gone_is_no_error(pipe: tuple[int, int]) -> None:
     read, write = pipe
     os.close(read)

@@ -9,7 +9,7 @@ from kraal.errors import StartError
 from kraal.logs.forms import JsonLines, LogForm, TextLines
 from kraal.logs.lines import Origin, Speaker, clean
 from kraal.logs.sinks import Descriptor, Syslog
-from kraal.unix.files import duplicate_own, open_to_append
+from kraal.unix.files import duplicate_own, open_without_waiting
 
 __all__ = ["ErrorLog", "Origin", "Speaker", "clean"]
 
@@ -45,14 +45,15 @@ class ErrorLog:
         """Append to a file from now on.  Raises StartError."""
         try:
             own = duplicate_own(path)
-            fd = open_to_append(path) if own is None else own
+            fd = open_without_waiting(path) if own is None else own
         except OSError as error:
             reason = f"{error.strerror} ({error.errno})"
             raise StartError(f"failed to open error_log ({path}): {reason}") from error
         if self._file:
             self._emit(self._form.finish())
             os.close(self._file.fd)
-        self._path, self._file, self._same_place = path, Descriptor(fd, self._explain), _is_stderr(fd)
+        self._path, self._same_place = path, _is_stderr(fd)
+        self._file = Descriptor(fd, self._explain, self._complain)
 
     def open_syslog(self, ident: str, facility: int) -> None:
         """Send lines to the system's log from now on."""
@@ -133,6 +134,10 @@ class ErrorLog:
 
     def _explain(self, text: str) -> bytes:
         return self._form.event(LogLevel.WARNING, text, None, time.time())
+
+    def _complain(self, line: bytes) -> None:
+        if not self._same_place:
+            self._stderr.write(line)
 
 
 def _is_stderr(fd: int) -> bool:

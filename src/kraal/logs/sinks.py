@@ -19,10 +19,16 @@ _PRIORITIES = {
 class Descriptor:
     """A file or standard error.  What cannot be written is lost, counted, and told when it works again."""
 
-    def __init__(self, fd: int, explain: Callable[[str], bytes]) -> None:
-        """`explain` makes a line for the log of what happened to others."""
+    def __init__(
+        self, fd: int, explain: Callable[[str], bytes], complain: Callable[[bytes], None] = lambda _line: None
+    ) -> None:
+        """`explain` makes a line for the log of what happened to others; `complain` has it written elsewhere.
+
+        Nobody could be told here that lines begin to be lost.
+        """
         self.fd = fd
         self._explain = explain
+        self._complain = complain
         self._lost = 0
         self._reason = ""
         self._torn = False
@@ -37,6 +43,7 @@ class Descriptor:
             self._lost = 0
         if not self._put(lines):
             self._lost += lines.count(b"\n") or 1
+            self._complain(self._explain(f"the log cannot be written, lines are lost: {self._reason}"))
 
     def _put(self, content: bytes) -> bool:
         if self._torn:

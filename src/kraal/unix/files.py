@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 
 _MOST_LINKS = 40  # as the kernel's
 # Links of the kernel, which only it can follow.
@@ -16,6 +17,41 @@ _STREAMS = {"in": 0, "out": 1, "err": 2}
 def open_to_append(path: str, flags: int = 0, mode: int = 0o600) -> int:
     """Append to a file, which is made if there is none.  Raises OSError."""
     return open_with_care(path, flags | os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+
+
+def open_without_waiting(path: str, mode: int = 0o600) -> int:
+    """Append to a file, or write to a named pipe whether or not somebody reads it.  Raises OSError.
+
+    A pipe is opened at both its ends: what is written while its reader is gone waits for the next one.
+    Writing to it does not wait; everything else is as usual.
+    """
+    try:
+        fd = open_to_append(path, os.O_NOCTTY | os.O_NONBLOCK, mode)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return _open_pipe(path)
+    if not _is_pipe(fd):
+        os.set_blocking(fd, True)
+        return fd
+    with suppress(PermissionError):
+        both = _open_pipe(path)
+        os.close(fd)
+        return both
+    return fd
+
+
+def _open_pipe(path: str) -> int:
+    fd = open_with_care(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not _is_pipe(fd):
+        # It was one a moment ago.
+        os.close(fd)
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    return fd
+
+
+def _is_pipe(fd: int) -> bool:
+    return stat.S_ISFIFO(os.fstat(fd).st_mode)
 
 
 def duplicate_own(path: str) -> int | None:
