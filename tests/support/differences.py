@@ -73,6 +73,7 @@ KRAAL_ONLY: dict[str, str] = {
     "test_scribe_that_is_killed_is_replaced_and_loses_nothing": _NO_SCRIBE,
     "test_scribe_whose_reader_never_comes_does_not_outlive_the_server": _NO_SCRIBE,
     "test_full_disk_is_told_and_counted": "php-fpm's workers do not look whether it was written",
+    "test_log_pipe_may_be_opened_again_without_a_reader": "php-fpm waits for a reader, and serves on",
     "test_workers_do_not_wait_for_the_log": "php-fpm's workers wait when their pipe is full",
     "test_lines_that_nobody_can_keep_are_counted": "php-fpm's workers wait when their pipe is full",
     "test_pid_file_moves_with_the_configuration": "php-fpm leaves the old one behind",
