@@ -16,6 +16,7 @@ READERS = {
     "src/kraal/localpages.py": "the time of a status page",
     "src/kraal/logs/error.py": "the time of a line",
     "src/kraal/managers.py": "when the scoreboards began, for status pages",
+    "src/kraal/master.py": "when pools that sleep began, for status pages",
     "src/kraal/scoreboard.py": "when pool and worker started, for status pages",
     "native/accesslog.c": "the times of a line, and chance",
     "native/poolstatus.c": "the time of fpm_get_status()",
