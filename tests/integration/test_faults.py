@@ -141,7 +141,7 @@ def test_log_pipe_may_be_opened_again_without_a_reader(
         reader.leave()
         server.send(signal.SIGUSR1)
         # More than the pipe has room for.
-        say(server, uri, *(f"{number}-{'x' * 800}" for number in range(200)))
+        say(server, uri, *(f"{number}-{'x' * 40_000}" for number in range(30)))
         server.send(signal.SIGUSR1)
         reader.come()
         wait_until(lambda: "said 0-x" in server.log(), what="the reader reads")

@@ -338,3 +338,19 @@ def test_standard_error_may_be_a_socket() -> None:
         log.reopen()
         log.notice("again")
         assert ours.recv(100).endswith(b"NOTICE: again\n")
+
+
+def test_pipe_needs_no_reader_and_may_be_opened_again_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    log = ErrorLog()
+    log.echo = False
+    log.open(str(path))
+    for _ in range(3000):
+        log.notice("x" * 100)
+    log.reopen()
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    # What there is no room for is lost; what there is waits.
+    assert len(os.read(reader, 1 << 20)) > 1 << 18
+    os.close(reader)

@@ -9,7 +9,7 @@ from kraal.errors import StartError
 from kraal.logs.forms import JsonLines, LogForm, TextLines
 from kraal.logs.lines import Origin, Speaker, clean
 from kraal.logs.sinks import Descriptor, Syslog
-from kraal.unix.files import duplicate_own, open_without_waiting
+from kraal.unix.files import duplicate_own, open_without_waiting, widen
 
 __all__ = ["ErrorLog", "Origin", "Speaker", "clean"]
 
@@ -45,10 +45,13 @@ class ErrorLog:
         """Append to a file from now on.  Raises StartError."""
         try:
             own = duplicate_own(path)
-            fd = open_without_waiting(path) if own is None else own
+            fd = own if own is not None else open_without_waiting(path)
         except OSError as error:
             reason = f"{error.strerror} ({error.errno})"
             raise StartError(f"failed to open error_log ({path}): {reason}") from error
+        if own is None:
+            # Nobody waits for the reader of a pipe: what it is to read has to have room.
+            widen(fd)
         if self._file:
             self._emit(self._form.finish())
             os.close(self._file.fd)

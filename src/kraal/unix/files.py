@@ -1,11 +1,13 @@
 """Opening files whose folder may be in the hands of a pool's user."""
 
 import errno
+import fcntl
 import os
 import re
 import stat
 from contextlib import suppress
 
+_PIPE_SIZE = 1 << 20
 _MOST_LINKS = 40  # as the kernel's
 # Links of the kernel, which only it can follow.
 _KERNEL_S = ("/proc/", "/dev/fd/")
@@ -39,6 +41,12 @@ def open_without_waiting(path: str, mode: int = 0o600) -> int:
         os.close(fd)
         return both
     return fd
+
+
+def widen(fd: int) -> None:
+    """Give a pipe as much room as it may have without privileges; leave anything else as it is."""
+    with suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
 
 
 def _open_pipe(path: str) -> int:
