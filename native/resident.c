@@ -58,11 +58,19 @@ static bool has_request(void)
 	return place == PLACE_REQUEST || place == PLACE_AFTER;
 }
 
+/* Garbage would be looked for, and found, in each process that is forked, and what is looked at is no longer shared. */
+static bool tidy_up(void)
+{
+	gc_collect_cycles();
+	zend_mm_gc(zend_mm_get_heap());
+	return !EG(exception);
+}
+
 /* What hooks set is as if the boot had set it.  Returns false if the script is to go on with an exception. */
 static bool run_hooks(void)
 {
 	bootstate_close();
-	if (hooks_run(forked)) {
+	if (hooks_run(forked) && (forked || tidy_up())) {
 		bootstate_open();
 		return true;
 	}

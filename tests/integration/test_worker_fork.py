@@ -87,6 +87,17 @@ def test_the_script_is_booted_once_and_hooks_run_where_they_belong() -> None:
         assert int(app.run("echo getmypid();").text) in residents
 
 
+def test_garbage_of_the_boot_is_collected_before_it_is_copied() -> None:
+    boot = f"""{SAY}
+        class Cycle {{ public $self; function __destruct() {{ say('collected'); }} }}
+        $cycle = new Cycle;
+        $cycle->self = $cycle;
+        unset($cycle);"""
+    with forking(number=2, boot=boot) as app:
+        assert app.run("echo gc_collect_cycles();").text == "0"
+        assert said(app) == [("collected", zygote(app.server))]
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may look into processes of others")
 def test_what_the_boot_has_made_is_in_memory_once() -> None:
     boot = f"$kept_data = str_repeat('x', {MEGABYTES} << 20);"
