@@ -24,7 +24,6 @@ from kraal.entrances import Entrances
 from kraal.errors import Exit, StartError
 from kraal.frontdesk import FrontDesk, Means
 from kraal.logs.relay import Level, Relay, message
-from kraal.lookout import Lookout
 from kraal.news import News
 from kraal.obituary import describe
 from kraal.ration import Ration
@@ -33,15 +32,15 @@ from kraal.residents import Residents
 from kraal.scales import Scales
 from kraal.scoreboard import Scoreboard
 from kraal.scribe import Scribe
+from kraal.staffing import Hands as StaffHands
+from kraal.staffing import Staffing
 from kraal.timekeeper import Hands, Timekeeper
 from kraal.unix import memory, process
 from kraal.unix.channel import Channel, Kind
 from kraal.unix.handoff import Handoff
-from kraal.unix.loop import Loop, Timer
+from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 from kraal.vacancy import Vacancy
-
-_TICK = 1.0
 
 
 class Manager:
@@ -49,7 +48,6 @@ class Manager:
 
     def __init__(self, order: Order, php: Php, channel: Channel) -> None:
         self._order = order
-        self._size = order.size
         self._php = php
         self._channel = channel
         self._loop = Loop()
@@ -67,24 +65,28 @@ class Manager:
         board = self._scoreboard.memory
         answered = php.answered_log(order, self._scribe.pipe, board) if self._scribe else None
         notes = partial(php.note_queue, board), partial(php.note_opcache, board)
-        means = Means(*notes, php.powered_by, php.version, answered, self._is_full, warn)
+        means = Means(*notes, php.powered_by, php.version, answered, lambda: self._staffing.is_full(), warn)
         self._frontdesk = FrontDesk(order, self._loop, self._scoreboard, self._crew.count, means)
         self._news = News()
-        self._wanted = self._size.at_start
-        self._state = sizing.State()
         self._handoff = leftovers.watch(order, self._loop, Handoff(Descriptor.GIVE, Descriptor.TAKE))
         listener = None if order.residents else Descriptor.LISTENER
-        self._entrances = Entrances(listener, self._handoff, self._frontdesk.waiting, self._crew.count)
-        self._lookout = Lookout(
+        entrances = Entrances(listener, self._handoff, self._frontdesk.waiting, self._crew.count)
+        self._staffing = Staffing(
+            order,
             self._loop,
-            self._entrances.watched,
-            set_alarm=partial(php.set_alarm, board),
-            count=self._crew.count,
-            look=self._look,
+            self._crew,
+            self._ration,
+            entrances,
+            self._scales,
+            StaffHands(
+                spawn=self._spawn,
+                ask_to_leave=self._ask,
+                count_reached=self._scoreboard.count_reached,
+                set_alarm=partial(php.set_alarm, board),
+                log=self._relay.log,
+                changed=self._adapt,
+            ),
         )
-        self._ticking: Timer | None = None
-        self._failed_starts = 0
-        self._respawn: Timer | None = None
         self._draining = False  # for a reload
         self._timekeeper = Timekeeper(
             overtime.Limits(order.terminate_timeout, order.terminate_grace, order.track_finished),
@@ -94,9 +96,11 @@ class Manager:
             diaries.of(order, php.layout(board), self._loop, self._scoreboard, self._relay),
         )
         self._climbing = Climbing(self._loop, self._crew, self._timekeeper.kills, self._leave)
-        patience = self._size.idle_timeout
-        self._vacancy = Vacancy(self._loop, self._handoff, patience, offered=self._on_offer, over=self._rest)
-        told = (self._news, self._scribe, self._lookout.alarm, self._frontdesk, self._attendants)
+        patience = order.size.idle_timeout
+        self._vacancy = Vacancy(
+            self._loop, self._handoff, patience, offered=self._staffing.open, over=self._rest
+        )
+        told = (self._news, self._scribe, self._staffing.alarm, self._frontdesk, self._attendants)
         self._birthplace = Birthplace(
             order, php, self._scoreboard, ledger, self._relay, self._loop, channel, self._timekeeper, *told
         )
@@ -121,7 +125,7 @@ class Manager:
         self._loop.run()
 
     def _serve(self) -> None:
-        self._fill(Level.DEBUG)  # the first workers are nothing to speak of
+        self._staffing.fill(Level.DEBUG)  # the first workers are nothing to speak of
         self._relay.tell(Kind.READY)
 
     # ------------------------------------------------------------ residents
@@ -145,110 +149,17 @@ class Manager:
         tell(why)
         self._terminate()
 
-    # ------------------------------------------------------------ how many
+    # ------------------------------------------------------------ workers
 
-    def _fill(self, level: Level = Level.NOTICE) -> None:
-        """Start the workers that are missing; `level` is that of the lines that tell."""
-        if self._climbing.begun:
-            return
-        try:
-            for _ in range(self._missing()):
-                self._spawn(level)
-        except OSError as error:
-            # Too many processes or descriptors, or no memory: that may pass.
-            self._failed_starts += 1
-            self._relay.log(Level.ERROR, f"cannot start a worker: {error.strerror} ({error.errno})")
-            self._fill_later(sizing.respawn_delay(self._failed_starts + 1))
-        self._watch_over()
-
-    def _missing(self) -> int:
-        if self._respawn:
-            return 0
-        staying, leaving = len(self._crew.staying), len(self._crew.leaving)
-        missing = sizing.missing(self._wanted, staying, leaving, self._size.max_children)
-        return self._ration.share(staying + leaving, missing)
-
-    def _fill_later(self, delay: float) -> None:
-        if not self._respawn:
-            self._respawn = self._loop.call_later(delay, self._fill_again)
-
-    def _fill_again(self) -> None:
-        self._respawn = None
-        self._fill()
-
-    @property
-    def _is_empty(self) -> bool:
-        """There is no ordinary worker, and none is about to come."""
-        return not self._crew.ordinary and not self._wanted and not self._climbing.begun
-
-    def _on_offer(self) -> None:
-        self._wanted = 1
-        self._fill()
-
-    def _watch_over(self) -> None:
-        """Look again when there may be something to decide."""
+    def _adapt(self) -> None:
+        """The number of workers may have changed."""
         self._frontdesk.keep()
-        self._vacancy.see(vacant=self._is_empty and not self._residents)  # or the lookout has that door
-        seen = self._crew.look(self._loop.now())
-        # What is about to be started is not to be decided again.
-        if not (self._respawn or self._ration.is_short) and sizing.may_start(self._size, seen, self._state):
-            self._lookout.keep()
-        else:
-            self._lookout.rest()
-        if not self._ticking and sizing.has_to_tick(self._size, seen, self._state, self._order.max_memory):
-            self._ticking = self._loop.call_later(_TICK, self._tick)
-
-    def _tick(self) -> None:
-        self._ticking = None
-        if self._climbing.begun:
-            return
-        self._crew.end_deaf()
-        self._replace_too_large()
-        if self._respawn or (self._ration.is_short and self._entrances.waiting()):
-            self._watch_over()
-        else:
-            if self._ration.is_short and self._size.kind != sizing.STATIC:
-                self._wanted = len(self._crew.staying)  # who waited has gone
-            self._carry_out(sizing.tick(self._size, self._crew.look(self._loop.now()), self._state))
-
-    def _is_full(self) -> bool:
-        """Whether those who wait get no further worker."""
-        stuck = bool(self._residents) or self._ration.is_short or self._failed_starts > 1
-        return sizing.is_full(self._size, len(self._crew.ordinary), stuck=stuck)
-
-    def _look(self) -> bool:
-        seen = self._crew.look(self._loop.now(), waiting=self._entrances.waiting())
-        plan = sizing.crowd(self._size, seen, self._state)
-        self._carry_out(plan)
-        return plan.start > 0
-
-    def _carry_out(self, plan: sizing.Plan) -> None:
-        self._state = plan.state
-        if plan.reached:
-            self._scoreboard.count_reached()
-        for text in plan.warnings:
-            self._relay.log(Level.WARNING, text)
-        for text in plan.remarks:
-            self._relay.log(Level.DEBUG, text)
-        for pid in plan.leave:
-            self._wanted -= 1
-            self._ask(pid, Asked.SPARE)
-        self._wanted += plan.start
-        self._fill(Level.DEBUG)
+        # With residents the staffing has that door.
+        self._vacancy.see(vacant=self._staffing.is_empty and not self._residents)
 
     def _ask(self, pid: int, why: Asked) -> None:
         self._crew.ask(pid, why)
         process.send(pid, signal.SIGQUIT)
-
-    def _replace_too_large(self) -> None:
-        pid = self._scales.too_heavy()
-        if pid is not None:
-            self._crew.ask(pid, Asked.REPLACED)
-            # First the other one, if there is room.
-            self._fill()
-            process.send(pid, signal.SIGQUIT)
-
-    # ------------------------------------------------------------ workers
 
     def _spawn(self, level: Level, *, resident: bool = False) -> Pid | None:
         born = self._birthplace.bear(resident=resident)
@@ -268,9 +179,7 @@ class Manager:
                 self._bury(dead, gone)
             alone = self._residents is not None and self._residents.part(gone)
         if not self._climbing.begun:
-            if self._is_empty and (self._handoff.close_idle() or alone):
-                self._wanted = 1
-            self._fill_later(sizing.respawn_delay(self._failed_starts))
+            self._staffing.refill(wanted=self._staffing.is_empty and (self._handoff.close_idle() or alone))
             return
         self._ration.share(len(self._crew.ordinary), 0)
         if not self._crew:
@@ -279,8 +188,6 @@ class Manager:
     def _bury(self, dead: Worker, gone: process.Exit) -> None:
         age = self._loop.now() - dead.started
         failed = gone.code != Exit.OK and sizing.is_failed_start(age, self._scoreboard.requests(dead.slot))
-        if not dead.resident:
-            self._failed_starts = self._failed_starts + 1 if failed else 0
         self._timekeeper.remove(dead.pid)
         state = self._scoreboard.worker(dead.slot)
         self._php.vacate(self._scoreboard.memory, dead.slot)
@@ -289,12 +196,11 @@ class Manager:
             self._relay.tell(Kind.CRASHED)
         level = Level.NOTICE if gone.code == Exit.OK or gone.signal == signal.SIGQUIT else Level.WARNING
         end = f"exited {gone}"
-        if dead.asked is Asked.SPARE:
-            if gone.signal in (None, signal.SIGQUIT):
-                level, end = Level.DEBUG, "has been killed by the process management"
-            else:
-                # Not its decision: like php-fpm, go by what is seen next.
-                self._wanted += 1
+        as_asked = gone.signal in (None, signal.SIGQUIT)
+        if dead.asked is Asked.SPARE and as_asked:
+            level, end = Level.DEBUG, "has been killed by the process management"
+        if not dead.resident:
+            self._staffing.lost(failed=failed, against_plan=dead.asked is Asked.SPARE and not as_asked)
         if self._climbing.begun:
             level = Level.DEBUG
         self._relay.log(level, describe(self._coroner.examine(gone, dead, end, age, state)))
@@ -316,7 +222,7 @@ class Manager:
                     self._terminate()
                 elif kind == Kind.GRANT:
                     self._ration.hear(payload)
-                    self._fill(Level.DEBUG)
+                    self._staffing.fill(Level.DEBUG)
                 elif kind == Kind.REST:
                     self._rest()
                 elif kind == Kind.SPEAK:
@@ -330,10 +236,10 @@ class Manager:
 
     def _rest(self) -> None:
         """Leave, if there is no worker: the master sees who comes, and starts another manager."""
-        if not self._is_empty or self._residents:
+        if not self._staffing.is_empty or self._residents:
             return
         if self._handoff.close_idle():
-            self._on_offer()
+            self._staffing.open()
             return
         self._relay.tell(Kind.LEAVING)
         self._climb(())
@@ -357,7 +263,7 @@ class Manager:
         """Whoever comes now is not our business."""
         if self._residents:
             self._residents.stop()
-        self._lookout.rest()
+        self._staffing.end()
         self._frontdesk.rest()
         self._vacancy.see(vacant=False)
         self._ration.share(len(self._crew.ordinary), 0)
