@@ -6,6 +6,7 @@ The runtime, which calls the function for Symfony, is written as public ones are
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support.http import HOST, Browser, File, Page, multipart
 from tests.support.nginx import nginx
 from tests.support.residents import application
 from tests.support.servers import FpmServer
+from tests.support.wait import wait_until
 from tests.support.workspace import workspace
 
 SITE = f"http://{HOST}"
@@ -106,6 +108,10 @@ def settled(page: Page) -> tuple[int, list[str], bytes]:
     return page.status, headers, page.body
 
 
+def have_noted(browsers: tuple[Browser, Browser]) -> bool:
+    return all(each.request("GET", f"{SITE}/noted/late").body for each in browsers)
+
+
 def test_symfony_answers_as_without_worker_mode_again_and_again(browsers: tuple[Browser, Browser]) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     kind, upload = multipart({"file": File("gate.txt", "text/plain", b"a gate" * 5000), "a": "1"})
@@ -127,6 +133,8 @@ def test_symfony_answers_as_without_worker_mode_again_and_again(browsers: tuple[
             ("GET", "/cached?note=late", None, {}),
             ("GET", "/noted/late", None, {}),
         ):
+            if path == "/noted/late":
+                wait_until(partial(have_noted, browsers), what="it was written, behind the answer")
             ours, other = (each.request(method, SITE + path, body=body, headers=headers) for each in browsers)
             if path == "/upload":
                 assert (ours.status, ours.text[:24]) == (other.status, other.text[:24])
