@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import load
+import params
 import servers
 
 REQUESTS = 32
@@ -38,8 +39,8 @@ def measure(name: str, command: str) -> float:
         place.chmod(0o777)
         servers.write_site(directory, {"warm.php": "x", "burst.php": f"<?php {_SCRIPT.format(place=place)}"})
         server = stack.enter_context(servers.running(name, command, directory, str(place), pm=PM))
-        load.learn_answer(server.socket, load.encode(f"{directory}/warm.php", keep=False), b"x")
-        return _burst(stack, server.socket, load.encode(f"{directory}/burst.php", keep=False), place)
+        load.learn_answer(server.socket, params.encode(f"{directory}/warm.php", keep=False), b"x")
+        return _burst(stack, server.socket, params.encode(f"{directory}/burst.php", keep=False), place)
 
 
 def _burst(stack: ExitStack, address: str, request: bytes, place: Path) -> float:

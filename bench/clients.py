@@ -1,18 +1,15 @@
 """Many clients that count what becomes of every request: the program of clients.c, compiled on demand."""
 
-import functools
 import json
 import os
-import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-import load
+import compiled
+import params
 
 MARK = "#" * 12  # in the request; clients.c puts a number there
-_SOURCE = Path(__file__).parent / "clients.c"
 _GRACE = 60.0
 
 
@@ -65,7 +62,7 @@ class Clients:
             file.write(_http(plan) if plan.http else _fastcgi(plan))
         self._request = file.name
         words = [
-            _program(),
+            compiled.program("clients", "-std=c11"),
             plan.address,
             "http" if plan.http else "fcgi",
             "kept" if plan.kept else "new",
@@ -100,22 +97,14 @@ class Clients:
 
 
 def _fastcgi(plan: Plan) -> bytes:
-    return load.encode(plan.script, keep=plan.kept, query=f"id={MARK}")
+    return params.encode(plan.script, f"/{os.path.basename(plan.script)}?id={MARK}", keep=plan.kept)
 
 
 def _http(plan: Plan) -> bytes:
     connection = "keep-alive" if plan.kept else "close"
     head = [
         f"GET /{os.path.basename(plan.script)}?id={MARK} HTTP/1.1",
-        "Host: bench.test",
+        f"Host: {params.HOST}",
         f"Connection: {connection}",
     ]
     return "\r\n".join((*head, "", "")).encode()
-
-
-@functools.cache
-def _program() -> str:
-    path = os.path.join(tempfile.mkdtemp(prefix="kraal-clients-"), "clients")
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, "-O2", "-std=c11", str(_SOURCE), "-o", path], check=True)
-    return path

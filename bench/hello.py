@@ -24,6 +24,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 
 import load
+import params
 import servers
 
 SIZES = {"hello": 5, "10 KB": 10_000, "1 MB": 1_000_000}
@@ -80,7 +81,7 @@ def measure(
 ) -> Measurement:
     """Warm up, then measure."""
     keep = CONNECTIONS[connection]
-    request = load.encode(f"{directory}/{script(response)}", keep=keep)
+    request = params.encode(f"{directory}/{script(response)}", keep=keep)
     answer = load.learn_answer(server.socket, request, body(response))
     warm_up = load.Task(server.socket, request, answer, _WARM_UP // load.CLIENTS, keep)
     warmed = load.run(pool, warm_up)

@@ -11,7 +11,6 @@ from multiprocessing.pool import Pool
 from kraal.fastcgi import records
 
 CLIENTS = 4
-_REQUEST_ID = 1
 _READ_SIZE = 1 << 18
 _TIMEOUT = 30.0
 
@@ -34,43 +33,6 @@ class Result:
     requests: int
     failures: int
     seconds: float
-
-
-def encode(script: str, *, keep: bool, query: str = "", uri: str | None = None) -> bytes:
-    """A GET request as nginx would send it with Debian's fastcgi_params."""
-    name = "/" + script.rsplit("/", 1)[1]
-    params = {
-        "SCRIPT_FILENAME": script,
-        "QUERY_STRING": query,
-        "REQUEST_METHOD": "GET",
-        "CONTENT_TYPE": "",
-        "CONTENT_LENGTH": "",
-        "SCRIPT_NAME": name,
-        "REQUEST_URI": uri or (f"{name}?{query}" if query else name),
-        "DOCUMENT_URI": name,
-        "DOCUMENT_ROOT": script.rsplit("/", 1)[0],
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REQUEST_SCHEME": "http",
-        "GATEWAY_INTERFACE": "CGI/1.1",
-        "SERVER_SOFTWARE": "nginx/1.22.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "REMOTE_PORT": "40000",
-        "SERVER_ADDR": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_NAME": "bench.test",
-        "REDIRECT_STATUS": "200",
-        "HTTP_HOST": "bench.test",
-        "HTTP_USER_AGENT": "bench",
-        "HTTP_ACCEPT": "*/*",
-    }
-    pairs = [(key.encode(), value.encode()) for key, value in params.items()]
-    return b"".join(
-        (
-            records.begin_request(_REQUEST_ID, keep_connection=keep),
-            records.params(_REQUEST_ID, pairs),
-            records.stdin_end(_REQUEST_ID),
-        )
-    )
 
 
 def learn_answer(address: str, request: bytes, body: bytes | None) -> bytes:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import params
+
 from kraal.errors import RemoteProtocolError
 from kraal.fastcgi import client
 
@@ -91,23 +93,8 @@ class Visitor(threading.Thread):
     def visit(self) -> bool:
         assert self._application
         script, uri = self._application
-        params = self._params("") | {"SCRIPT_FILENAME": script, "SCRIPT_NAME": "/" + Path(script).name}
-        answer = client.request(
-            self._address, params | {"REQUEST_URI": uri, "DOCUMENT_ROOT": str(Path(script).parent)}
-        )
+        answer = client.request(self._address, params.params(script, uri))
         return answer.status == 200 and len(answer.body) > 0
 
     def _params(self, script: str, method: str = "GET") -> dict[str, str]:
-        return {
-            "SCRIPT_FILENAME": f"{self._directory}/{script}",
-            "SCRIPT_NAME": f"/{script}",
-            "REQUEST_URI": f"/{script}",
-            "REQUEST_METHOD": method,
-            "QUERY_STRING": "",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "SERVER_NAME": "bench.test",
-            "SERVER_PORT": "80",
-            "HTTP_HOST": "bench.test",
-            "REMOTE_ADDR": "127.0.0.1",
-            "REDIRECT_STATUS": "200",
-        }
+        return params.params(f"{self._directory}/{script}", method=method)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import forking
 import load
+import params
 import servers
 from forking import memory
 
@@ -76,7 +77,7 @@ def latencies(address: str, request: bytes, answer: bytes) -> list[float]:
 
 def measure(server: servers.Server, page: str, pool: Pool, directory: Path) -> Figures:
     """Warm up, then measure."""
-    request = load.encode(f"{directory}/app/index.php", keep=True, uri=PAGES[page])
+    request = params.encode(f"{directory}/app/index.php", PAGES[page], keep=True)
     answer = load.learn_answer(server.socket, request, None)
     load.run(pool, load.Task(server.socket, request, answer, _WARM_UP, True))
     before = server.processor_ns()
@@ -90,7 +91,7 @@ def measure(server: servers.Server, page: str, pool: Pool, directory: Path) -> F
 
 def grow(server: servers.Server, count: int, pool: Pool, directory: Path) -> str:
     """Memory before and after so many requests."""
-    request = load.encode(f"{directory}/app/index.php", keep=True, uri=PAGES["hello"])
+    request = params.encode(f"{directory}/app/index.php", PAGES["hello"], keep=True)
     answer = load.learn_answer(server.socket, request, None)
     load.run(pool, load.Task(server.socket, request, answer, 2000, True))
     before = memory(server.workers, "Rss")

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraal.fastcgi import records
-
-_REQUEST_ID = 1
+import params
 
 
 @dataclass(frozen=True)
@@ -72,47 +70,14 @@ BASIC = (
 )
 
 
-def _params(workload: Workload, directory: Path) -> dict[str, str]:
-    """As nginx sends them with Debian's fastcgi_params."""
-    script = workload.script(directory)
-    uri, _, query = workload.path().partition("?")
-    name = f"/{script.name}"
-    return {
-        "SCRIPT_FILENAME": str(script),
-        "QUERY_STRING": query,
-        "REQUEST_METHOD": "POST" if workload.body else "GET",
-        "CONTENT_TYPE": workload.content_type,
-        "CONTENT_LENGTH": str(len(workload.body)) if workload.body else "",
-        "SCRIPT_NAME": name,
-        "REQUEST_URI": workload.path(),
-        "DOCUMENT_URI": uri,
-        "DOCUMENT_ROOT": str(script.parent),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REQUEST_SCHEME": "http",
-        "GATEWAY_INTERFACE": "CGI/1.1",
-        "SERVER_SOFTWARE": "nginx/1.22.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "REMOTE_PORT": "40000",
-        "SERVER_ADDR": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_NAME": "kraal.test",
-        "REDIRECT_STATUS": "200",
-        "HTTP_HOST": "kraal.test",
-        "HTTP_USER_AGENT": "bench",
-        "HTTP_ACCEPT": "*/*",
-    }
-
-
 def fastcgi(workload: Workload, directory: Path, *, keep: bool) -> bytes:
     """A whole request on a FastCGI connection."""
-    pairs = [(key.encode(), value.encode()) for key, value in _params(workload, directory).items()]
-    return b"".join(
-        (
-            records.begin_request(_REQUEST_ID, keep_connection=keep),
-            records.params(_REQUEST_ID, pairs),
-            records.stdin(_REQUEST_ID, workload.body) if workload.body else b"",
-            records.stdin_end(_REQUEST_ID),
-        )
+    return params.encode(
+        workload.script(directory),
+        workload.path(),
+        keep=keep,
+        body=workload.body,
+        content_type=workload.content_type,
     )
 
 
@@ -120,7 +85,7 @@ def http(workload: Workload, *, keep: bool) -> bytes:
     """A whole HTTP request."""
     lines = [
         f"{'POST' if workload.body else 'GET'} {workload.path()} HTTP/1.1",
-        "Host: kraal.test",
+        f"Host: {params.HOST}",
         "User-Agent: bench",
         "Accept: */*",
         f"Connection: {'keep-alive' if keep else 'close'}",
