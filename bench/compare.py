@@ -9,6 +9,9 @@ by php-fpm's, so that what else the machine does counts for both.
 `unix` and `tcp` are FastCGI, directly.  `http` is with nginx in front of kraal and php-fpm, and directly to
 Apache and uWSGI; with `http-kept` nginx keeps its connections to kraal and php-fpm.  The processor time is
 that of the PHP workers, without nginx's.  `--full` is every workload, way and number of clients: some hours.
+
+Applications are no part of that: `--only wordpress,wp-rest,symfony` asks for their pages, directly by FastCGI
+only, and has all servers load Debian's extensions.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import answers
+import applications
 import engine
 import hello
 import load
@@ -35,6 +39,7 @@ import workloads
 
 WAYS = ("unix", "tcp", "http", "http-kept")
 SERVERS = ("kraal", "php-fpm", "mod_php", "uwsgi")
+BASIC = tuple(workload.name for workload in workloads.BASIC)
 USUAL = ("hello", "10k", "1m", "post64k", "upload20m")
 _WARM_UP = 0.15
 _ENGINE = 20_000
@@ -79,8 +84,12 @@ class Measurement:
 class Comparison:
     """Servers that run, and what they are asked for."""
 
-    def __init__(self, directory: Path, site: Path, options: argparse.Namespace) -> None:
+    def __init__(
+        self, directory: Path, site: Path, pool: dict[str, str], options: argparse.Namespace
+    ) -> None:
+        """`pool` is what the pools of kraal and php-fpm need beside the usual."""
         self._directory, self._site, self._options = directory, site, options
+        self._pm = servers.STATIC | pool
         self._places: list[Place] = []
         self._counts: dict[tuple[str, Case], int] = {}
 
@@ -96,7 +105,7 @@ class Comparison:
                 shutil.copy(self._site / "php.ini", place)
                 port = nginx.free_port() if way == "tcp" else None
                 server = stack.enter_context(
-                    servers.running(name, commands[name], place, options.scan_dir, port=port)
+                    servers.running(name, commands[name], place, options.scan_dir, pm=self._pm, port=port)
                 )
                 self._places.append(self._reach(stack, server, way, place))
         for name, start in (("mod_php", peers.mod_php), ("uwsgi", peers.uwsgi)):
@@ -124,7 +133,11 @@ class Comparison:
                 for connection in ("new", "kept"):
                     for clients in self._options.clients:
                         case = Case(workload.name, way, connection, clients)
-                        able = [place for place in self._places if place.way == way and _can(place, case)]
+                        able = [
+                            place
+                            for place in self._places
+                            if place.way == way and _can(place, case, workload)
+                        ]
                         if able:
                             yield case, able
 
@@ -166,9 +179,11 @@ class Comparison:
 
     def _check(self, workload: workloads.Workload, place: Place) -> None:
         """Once: whether it is the right answer."""
-        if place.way == "unix" and workload.answer:
+        if place.way == "unix":
             made = workloads.fastcgi(workload, self._site, keep=False)
-            load.learn_answer(place.address, made, workload.answer)
+            answer = load.learn_answer(place.address, made, workload.answer or None)
+            if workload.part not in answer:
+                raise SystemExit(f"{place.server.name} has no {workload.part!r} in its {workload.name}")
 
     def _task(self, workload: workloads.Workload, case: Case, place: Place) -> answers.Task:
         keep = case.connection == "kept"
@@ -182,8 +197,13 @@ class Comparison:
         return answers.Task(place.protocol, place.address, file, None, case.clients, keep)
 
 
-def _can(place: Place, case: Case) -> bool:
-    """A kept FastCGI connection holds a worker of php-fpm for as long as it lasts."""
+def _can(place: Place, case: Case, workload: workloads.Workload) -> bool:
+    """A kept FastCGI connection holds a worker of php-fpm for as long as it lasts.
+
+    Applications are asked directly: each server in front would need rules of its own for them.
+    """
+    if workload.root and place.protocol != "fcgi":
+        return False
     kept = place.way == "http-kept" or (place.protocol == "fcgi" and case.connection == "kept")
     return not (kept and place.server.name == "php-fpm") or case.clients <= peers.WORKERS
 
@@ -252,7 +272,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all workloads, ways and numbers of clients")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=float, default=0.7, help="of each measurement; default: 0.7")
-    parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(w.name for w in workloads.BASIC)}")
+    parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join((*BASIC, *applications.NAMES))}")
     parser.add_argument("--ways", metavar="WAY,…", help=f"of {', '.join(WAYS)}; default: unix,http")
     parser.add_argument("--clients", metavar="NUMBER,…", help="default: 4")
     parser.add_argument("--servers", metavar="NAME,…", default=",".join(SERVERS), help="default: all")
@@ -261,9 +281,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all measurements to this file")
     parser.add_argument("--picture", metavar="FILE.svg", type=Path, help="draw the ratios of processor time")
     options = parser.parse_args()
-    every = [workload.name for workload in workloads.BASIC]
-    only = (options.only or ",".join(every if options.full else USUAL)).split(",")
-    options.workloads = [workload for workload in workloads.BASIC if workload.name in only]
+    options.only = (options.only or ",".join(BASIC if options.full else USUAL)).split(",")
     options.ways = (options.ways or (",".join(WAYS) if options.full else "unix,http")).split(",")
     options.clients = [int(n) for n in (options.clients or ("1,2,8,64" if options.full else "4")).split(",")]
     options.servers = options.servers.split(",")
@@ -284,11 +302,16 @@ def main() -> int:
         directory.chmod(0o755)
         site = directory / "site"
         site.mkdir()
-        servers.write_site(site, {f"{work.name}.php": work.code for work in options.workloads})
+        basic = [workload for workload in workloads.BASIC if workload.name in options.only]
+        servers.write_site(site, {f"{work.name}.php": work.code for work in basic})
         with open(site / "php.ini", "a") as ini:
             ini.write(workloads.INI)
         with ExitStack() as stack:
-            comparison = Comparison(directory, site, options)
+            more, pool = applications.prepare(stack, directory, options.only)
+            options.workloads = basic + more
+            if more and not options.scan_dir:
+                options.scan_dir = applications.extensions(directory)
+            comparison = Comparison(directory, site, pool, options)
             comparison.start(stack, commands)
             for number in range(options.rounds):
                 found += comparison.round(number)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import load
+import params
 import servers
 
 _RESIDENTS = 8
@@ -59,7 +60,7 @@ def measure(command: str, directory: Path, ini: str, pm: Mapping[str, str], uri:
     """Both figures, with and without; a Markdown table."""
     found = {}
     for fork in ("no", "yes"):
-        request = load.encode(f"{directory}/app/index.php", keep=True, uri=uri)
+        request = params.encode(f"{directory}/symfony/index.php", uri, keep=True)
         with servers.running("kraal", command, directory, ini, pm=_settings(pm, _RESIDENTS, fork)) as server:
             answer = load.learn_answer(server.socket, request, None)
             with load.clients() as pool:

@@ -13,7 +13,6 @@ and the time from the end of the only resident to the next answer (the median of
 """
 
 import argparse
-import shutil
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
 
+import applications
 import forking
 import load
 import params
@@ -30,8 +30,6 @@ from forking import memory
 
 PAGES = {"hello": "/hello/world", "list": "/list/50", "json": "/api/items?q=gate"}
 REQUESTS = {"hello": 2000, "list": 1000, "json": 2000}
-_APPLICATION = Path(__file__).parent / "symfony"
-_EXTENSIONS = Path("/etc/php/8.2/fpm/conf.d")
 _WARM_UP = 100
 _ALONE = 500  # requests of one client, for their latency
 
@@ -46,18 +44,12 @@ class Figures(NamedTuple):
 
 
 def prepare(directory: Path) -> dict[str, str]:
-    """The application, and PHP's extensions but OPcache, which php.ini loads.  Gives the pool's settings."""
+    """The application.  Gives the pool's settings."""
     servers.write_site(directory, {})
-    shutil.copytree(_APPLICATION, directory / "app")
-    (directory / "ini").mkdir()
-    for file in _EXTENSIONS.iterdir():
-        if "opcache" not in file.name:
-            (directory / "ini" / file.name).symlink_to(file.resolve())
-    (directory / "cache").mkdir(mode=0o777)
-    (directory / "cache").chmod(0o777)
+    _, pool = applications.symfony(directory)
     return {
         **servers.STATIC,
-        "env[BENCH_CACHE]": f"{directory}/cache",
+        **pool,
         "php_admin_value[opcache.validate_timestamps]": "0",
         "php_admin_value[expose_php]": "0",
     }
@@ -77,7 +69,7 @@ def latencies(address: str, request: bytes, answer: bytes) -> list[float]:
 
 def measure(server: servers.Server, page: str, pool: Pool, directory: Path) -> Figures:
     """Warm up, then measure."""
-    request = params.encode(f"{directory}/app/index.php", PAGES[page], keep=True)
+    request = params.encode(f"{directory}/symfony/index.php", PAGES[page], keep=True)
     answer = load.learn_answer(server.socket, request, None)
     load.run(pool, load.Task(server.socket, request, answer, _WARM_UP, True))
     before = server.processor_ns()
@@ -91,7 +83,7 @@ def measure(server: servers.Server, page: str, pool: Pool, directory: Path) -> F
 
 def grow(server: servers.Server, count: int, pool: Pool, directory: Path) -> str:
     """Memory before and after so many requests."""
-    request = params.encode(f"{directory}/app/index.php", PAGES["hello"], keep=True)
+    request = params.encode(f"{directory}/symfony/index.php", PAGES["hello"], keep=True)
     answer = load.learn_answer(server.socket, request, None)
     load.run(pool, load.Task(server.socket, request, answer, 2000, True))
     before = memory(server.workers, "Rss")
@@ -126,8 +118,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, load.clients() as pool:
         directory = Path(name)
         pm = prepare(directory)
-        resident = pm | {"worker.script": f"{directory}/app/index.php"}
-        ini = str(directory / "ini")
+        resident = pm | {"worker.script": f"{directory}/symfony/index.php"}
+        ini = applications.extensions(directory)
         if arguments.fork:
             print(
                 forking.measure(commands["kraal"], directory, ini, resident, PAGES["json"], arguments.rounds)

@@ -17,6 +17,7 @@ class Workload:
     body: bytes = b""
     content_type: str = ""
     answer: bytes = b""  # the body; none: anything
+    part: bytes = b""  # in the answer
 
     def script(self, directory: Path) -> Path:
         """The file that runs."""
