@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,7 +29,8 @@
 
 #define READ_SIZE (1 << 18)
 #define HEAD_MAX 8192
-#define TIMEOUT_NS (30 * INT64_C(1000000000))
+#define SECOND_NS INT64_C(1000000000)
+#define TIMEOUT_NS (30 * SECOND_NS)
 #define FCGI_END_REQUEST 3
 #define FCGI_STDOUT 6
 
@@ -343,20 +345,20 @@ static void visit(struct client *client, uint32_t events)
 	}
 }
 
-/* Start what may start now.  Returns for how many milliseconds nothing else will. */
-static int start_due(int64_t begin)
+/* Start what may start now.  Returns for how many nanoseconds nothing else will. */
+static int64_t start_due(int64_t begin)
 {
 	for (long i = 0; i < client_count && started < count; i++) {
 		int64_t now = now_ns();
 		int64_t due = rate > 0 ? begin + (int64_t)((double)started * 1e9 / rate) : now;
 		if (due > now) {
-			return 0;
+			return due - now < SECOND_NS ? due - now : SECOND_NS;
 		}
 		if (!clients[i].busy) {
 			start(&clients[i], due);
 		}
 	}
-	return 1000;
+	return SECOND_NS;
 }
 
 static void expire(void)
@@ -406,14 +408,16 @@ int main(int argc, char **argv)
 	for (long i = 0; i < client_count; i++) {
 		clients[i].fd = -1;
 	}
+	prctl(PR_SET_TIMERSLACK, 1); /* else what is due begins 50 us late */
 	int64_t begin = now_ns();
 	while (done < count) {
-		int timeout = start_due(begin);
-		int found = epoll_wait(epoll, events, 512, timeout);
+		int64_t pause = start_due(begin);
+		struct timespec most = {pause / SECOND_NS, pause % SECOND_NS};
+		int found = epoll_pwait2(epoll, events, 512, &most, NULL);
 		for (int i = 0; i < found; i++) {
 			visit(events[i].data.ptr, events[i].events);
 		}
-		if (!found && timeout) {
+		if (!found && pause == SECOND_NS) {
 			expire();
 		}
 	}

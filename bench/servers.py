@@ -159,12 +159,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def leaves(root: int) -> tuple[int, ...]:
     """The descendants that have no children themselves: the workers, under php-fpm and kraal alike."""
     found = descendants(root)
-    return tuple(sorted(pid for pid in found.keys() - set(found.values()) if not _is_nursery(pid)))
+    return tuple(sorted(pid for pid in found.keys() - set(found.values()) if not _is_beside(pid)))
 
 
-def _is_nursery(pid: int) -> bool:
+def _is_beside(pid: int) -> bool:
+    """Whether it is a process of kraal without children that serves no requests."""
     try:
-        return b"(nursery)" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").endswith((b"(nursery)", b"(front)"))
     except (FileNotFoundError, ProcessLookupError):
         return False
 
