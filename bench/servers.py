@@ -51,6 +51,21 @@ class Server:
         return descendants(self.master)
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A server that was started, and perhaps does not serve yet."""
+
+    process: subprocess.Popen[bytes]
+    socket: str
+    log: Path
+    begun: float  # monotonic seconds
+
+    def processor_ns(self) -> int:
+        """Processor time that all its processes have used so far."""
+        pid = self.process.pid
+        return sum(_processor_ns(each) for each in (pid, *descendants(pid)))
+
+
 def commands(kraal: str | None) -> dict[str, str]:
     """Where the two programs are.  kraal is looked for beside this Python."""
     beside = str(Path(sys.executable).parent / "kraal")
@@ -97,10 +112,34 @@ def running(
     `pm` are the directives that say how many workers it has, `options` those of [global].  It listens on a
     Unix socket, or on a port.
     """
+    begun = launch(name, command, directory, scan_dir, pm=pm, options=options, port=port)
+    try:
+        number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
+        # kraal's access log is written by one more process, whose time counts as well.
+        number += name == "kraal" and "access.log" in pm
+        number += pm.get("worker.fork") == "yes"  # and residents are forked off one more
+        workers = _wait_for_workers(name, begun.process, begun.log, number)
+        yield Server(name, begun.socket, workers, begun.process.pid, begun.log)
+    finally:
+        stop(begun.process)
+
+
+def launch(
+    name: str,
+    command: str,
+    directory: Path,
+    scan_dir: str,
+    *,
+    pm: Mapping[str, str] = STATIC,
+    options: Mapping[str, str] | None = None,
+    port: int | None = None,
+) -> Launched:
+    """Start a server, and wait for nothing.  The arguments are those of `running`."""
     socket, log = f"127.0.0.1:{port}" if port else f"{directory}/{name}.sock", directory / f"{name}.log"
     configuration = directory / f"{name}.conf"
     configuration.write_text(_configuration(socket, log, pm, options or {}))
     with open(directory / f"{name}.out", "wb") as output:
+        begun = time.monotonic()
         process = subprocess.Popen(
             [*shlex.split(command), "-F", "-c", f"{directory}/php.ini", "-y", str(configuration)],
             stdin=subprocess.DEVNULL,
@@ -109,15 +148,7 @@ def running(
             env={**os.environ, "PHP_INI_SCAN_DIR": scan_dir},
             start_new_session=True,
         )
-    try:
-        number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
-        # kraal's access log is written by one more process, whose time counts as well.
-        number += name == "kraal" and "access.log" in pm
-        number += pm.get("worker.fork") == "yes"  # and residents are forked off one more
-        workers = _wait_for_workers(name, process, log, number)
-        yield Server(name, socket, workers, process.pid, log)
-    finally:
-        stop(process)
+    return Launched(process, socket, log, begun)
 
 
 def _configuration(socket: str, log: Path, pm: Mapping[str, str], options: Mapping[str, str]) -> str:
