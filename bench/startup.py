@@ -2,10 +2,10 @@
 
     python bench/startup.py [--rounds N] [--kraal COMMAND]...
 
-One pool of one static worker, once with the extensions that Debian's php-fpm loads and once with OPcache only.
-The servers take turns, and who begins changes.  A client tries to connect once a millisecond.  Prints medians
-of milliseconds with the range: how long it takes, and the processor time of all processes of the server until
-then.  `--kraal` may be given more than once, to compare versions.
+One pool of one static worker, once with the extensions that Debian's php-fpm loads and once with OPcache
+only.  The servers take turns, and who begins changes.  A client tries to connect once a millisecond.  Prints
+medians of milliseconds with the range: how long it takes, and the processor time of all processes of the
+server until then.  `--kraal` may be given more than once, to compare versions.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import load
+import params
 import servers
 
 PM = {"pm": "static", "pm.max_children": "1"}
@@ -45,7 +45,7 @@ def measure(name: str, command: str, *, extensions: str | None) -> Start:
             (directory / "php.ini").write_text("")
         server = servers.launch(name, command, directory, extensions or str(empty), pm=PM)
         try:
-            _ask(server, load.encode(f"{directory}/started.php", keep=False))
+            _ask(server, params.encode(f"{directory}/started.php", keep=False))
             return Start((time.monotonic() - server.begun) * 1e3, server.processor_ns() / 1e6)
         finally:
             servers.stop(server.process)
@@ -74,10 +74,12 @@ def _range(figures: Iterable[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--kraal", action="append", help="the command to measure; else the one beside this Python")
+    parser.add_argument(
+        "--kraal", action="append", help="a command to measure; else the one beside this Python"
+    )
     options = parser.parse_args()
     found = servers.commands(None if options.kraal is None else options.kraal[0])
-    kraals = {command: "kraal" for command in options.kraal or [found["kraal"]]}
+    kraals = dict.fromkeys(options.kraal or [found["kraal"]], "kraal")
     commands = {**kraals, found["php-fpm"]: "php-fpm"}
     confd = f"/etc/php/{'.'.join(servers.php_version(found['php-fpm']).split('.')[:2])}/fpm/conf.d"
     print("| extensions | server | start, ms | processor time, ms |\n|---|---|---:|---:|")

@@ -1,7 +1,6 @@
 """Where workers are born: what each of them gets, and what all of them inherit."""
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from mmap import mmap
 from typing import NoReturn
@@ -11,6 +10,7 @@ from kraal.attendants import Attendants
 from kraal.boot import Order
 from kraal.bridge import Php, birth
 from kraal.errors import Exit
+from kraal.fields import Frozen
 from kraal.frontdesk import FrontDesk
 from kraal.logs.capture import Pipes
 from kraal.logs.relay import Relay
@@ -24,8 +24,7 @@ from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 
 
-@dataclass(frozen=True, slots=True)
-class Born:
+class Born(Frozen):
     """A worker, and what its manager has of it."""
 
     pid: Pid

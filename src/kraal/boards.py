@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Container, Iterable
-from dataclasses import replace
 
 from kraal import scoreboard
 from kraal.config.model import Pool
 from kraal.estate import Board
+from kraal.fields import replace
 from kraal.heartbeat import Pulse
 from kraal.ledgers import Ledgers
 from kraal.unix import memory

@@ -4,14 +4,14 @@ The order travels in a memory file; the descriptors beside it have fixed numbers
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from kraal.fields import Frozen, field, names
 from kraal.logs.access import Access
 from kraal.sizing import Policy
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Frozen)
 
 
 class Descriptor(IntEnum):
@@ -33,8 +33,7 @@ class Descriptor(IntEnum):
     PAGES = 14  # another listener, for the local pages; if there is one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Php:
+class Php(Frozen, kw_only=True):
     """How PHP is to be started."""
 
     ini_path: str | None  # php.ini, or the folder it is in
@@ -45,8 +44,7 @@ class Php:
     extended_info: bool = False  # -e
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Privileges:
+class Privileges(Frozen, kw_only=True):
     """Whom the pool runs as, and with which limits.  None leaves a thing as it is."""
 
     uid: int | None = None
@@ -62,8 +60,7 @@ class Privileges:
     chdir: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Frozen, kw_only=True):
     """All that a manager needs to know of its pool."""
 
     pool: str
@@ -153,7 +150,7 @@ class Order:
 
     def to_bytes(self) -> bytes:
         """For the memory file."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self, default=vars).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Order":
@@ -180,5 +177,4 @@ def _frozen(plain: Any) -> Any:
 
 
 def _build(kind: type[T], plain: dict[str, Any]) -> T:
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in plain.items() if name in known})
+    return kind(**{name: plain[name] for name in names(kind) if name in plain})

@@ -7,11 +7,11 @@ fifty times a second at most, until nobody does.  What is too much is decided in
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kraal import overload
 from kraal.fastcgi import records
 from kraal.fastcgi.events import ParamsComplete
+from kraal.fields import Frozen
 from kraal.listenqueue import ListenQueue
 from kraal.overload import Arrivals, Bounds
 from kraal.reception import Reception
@@ -26,8 +26,7 @@ _QUIET = 1.0
 _LONG = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Frozen):
     """What others do for it."""
 
     is_full: Callable[[], bool]  # whether those who wait get no further worker

@@ -5,7 +5,6 @@ Only a pool manager and its workers import this; a master never maps libphp.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from mmap import mmap
 from typing import Any, NoReturn
@@ -14,6 +13,7 @@ from kraal import __version__
 from kraal._native import _bridge
 from kraal.boot import Order
 from kraal.errors import Exit, StartError
+from kraal.fields import Frozen
 from kraal.layout import Layout
 from kraal.ledger import Ending
 from kraal.localpages import PageRequest
@@ -211,8 +211,7 @@ class Php:
         return Newborn(worker, worker is resident, Outcome(outcome[0]) if served else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
+class WorkerSettings(Frozen, kw_only=True):
     """See struct kraal_worker."""
 
     manager: int
@@ -341,8 +340,7 @@ class Worker:
         self._library.kraal_answer(response, len(response))
 
 
-@dataclass(frozen=True, slots=True)
-class Newborn:
+class Newborn(Frozen):
     """What a process has become that a nursery has borne."""
 
     worker: Worker

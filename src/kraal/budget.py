@@ -6,15 +6,14 @@ that was lowered on the way cannot be taken for one that was granted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from struct import Struct
 from typing import ClassVar
 
+from kraal.fields import Frozen, replace
 from kraal.unix.process import Pid
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Frozen):
     """What managers and master write to each other: a claim, or a grant with the claim's serial."""
 
     serial: int
@@ -32,8 +31,7 @@ class Message:
         return cls(*cls._FORM.unpack(payload)) if len(payload) == cls._FORM.size else None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Frozen):
     """What a manager wants, and what it may have; `leaving` ones get no more."""
 
     serial: int = 0

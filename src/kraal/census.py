@@ -7,8 +7,8 @@ kernel says is a child of the master, or of a child of it, is taken for one of a
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from kraal.fields import Frozen, field
 from kraal.holdings import Holdings
 from kraal.scoreboard import PoolState
 from kraal.unix import process, vitals
@@ -19,8 +19,7 @@ from kraal.unix.vitals import Vitals
 _PATIENCE, _PART = 0.05, 0.025
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Frozen, kw_only=True):
     """Everything at one moment."""
 
     clock_ns: int  # of the monotonic clock

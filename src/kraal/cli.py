@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from kraal import php, slowlog, succession
 from kraal.boot import Php
@@ -14,6 +13,7 @@ from kraal.config.model import Config
 from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, StartError, UsageError
 from kraal.estate import Estate, Inheritance, Task
+from kraal.fields import replace
 from kraal.given import configuration, php_settings
 from kraal.launcher import Setting
 from kraal.logs.error import ErrorLog

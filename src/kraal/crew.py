@@ -2,9 +2,9 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from kraal.fields import Mutable
 from kraal.scoreboard import Scoreboard, WorkerState
 from kraal.sizing import Seen
 from kraal.unix import process
@@ -19,8 +19,7 @@ class Asked(Enum):
     REPLACED = auto()  # another one is to take its place
 
 
-@dataclass(slots=True)
-class Worker:
+class Worker(Mutable):
     """A worker that lives."""
 
     pid: Pid

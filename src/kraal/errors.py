@@ -4,8 +4,9 @@ Raise where the fact is known, catch where something can be done.  Only `cli.mai
 what it calls, turn an error into an exit code.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from kraal.fields import Frozen
 
 
 class Exit(IntEnum):
@@ -17,8 +18,7 @@ class Exit(IntEnum):
     CONFIG = 78
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Frozen):
     """A line of a configuration file; line 0 means the file as a whole."""
 
     file: str

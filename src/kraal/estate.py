@@ -6,14 +6,14 @@ what it does not know, and nearly all fields have a default.  Descriptors are nu
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+from kraal.fields import Frozen, field, names, replace
+
+T = TypeVar("T", bound=Frozen)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Socket:
+class Socket(Frozen, kw_only=True):
     """A listening socket; see `unix.listener.Listener`."""
 
     pool: str
@@ -24,8 +24,7 @@ class Socket:
     identity: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
+class Tenant(Frozen, kw_only=True):
     """A pool manager; see `managers.Manager`."""
 
     pool: str
@@ -43,8 +42,7 @@ class Tenant:
     granted: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class Board(Frozen, kw_only=True):
     """The scoreboard of a pool; see `boards.Boards`."""
 
     pool: str
@@ -53,16 +51,14 @@ class Board:
     manager: int = 0  # its process id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class Ledger(Frozen, kw_only=True):
     """The ledger of a pool; see `ledgers.Ledgers`."""
 
     pool: str
     fd: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estate:
+class Estate(Frozen, kw_only=True):
     """All that a master owns."""
 
     sockets: tuple[Socket, ...] = ()
@@ -97,8 +93,7 @@ class Estate:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Frozen, kw_only=True):
     """What a successor is told: try to start what the configuration says now, and hand it over."""
 
     master: int  # the process id that stays
@@ -109,8 +104,7 @@ class Task:
     nice: int | None = None  # of the master, which has held its successor back; None: it has not
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inheritance:
+class Inheritance(Frozen, kw_only=True):
     """What the master finds when it has executed itself."""
 
     old: Estate  # its sockets are those that nobody listens on any more
@@ -123,7 +117,7 @@ class Inheritance:
 
 def to_text(value: Task | Inheritance | Estate) -> str:
     """For a memory file."""
-    return json.dumps(asdict(value))
+    return json.dumps(value, default=vars)
 
 
 def task_from(text: str) -> Task:
@@ -195,5 +189,5 @@ def _pair(plain: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _build(kind: type[T], plain: Any) -> T:
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in _object(plain).items() if name in known})
+    found = _object(plain)
+    return kind(**{name: found[name] for name in names(kind) if name in found})

@@ -5,16 +5,15 @@ Names of functions and files come from scripts, and URLs from anybody.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from kraal.fields import Frozen, Mutable, field
 from kraal.logs.lines import clean
 from kraal.stack import Frame, Kind
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Frozen):
     """A level of a stack, as it is shown."""
 
     name: str
@@ -35,8 +34,7 @@ def _spot(frame: Frame) -> Spot:
     return Spot(clean(name), clean(frame.file), frame.first_line)
 
 
-@dataclass(slots=True)
-class Samples:
+class Samples(Mutable):
     """What was seen; the one owner of the counts."""
 
     title: str
@@ -100,8 +98,7 @@ def _frame(spot: Spot) -> dict[str, str | int]:
     return {"name": spot.name, "file": spot.file, "line": spot.line} if spot.file else {"name": spot.name}
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Mutable):
     spot: Spot
     count: int = 0
     below: dict[Spot, "_Node"] = field(default_factory=dict)

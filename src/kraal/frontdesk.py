@@ -4,13 +4,13 @@ turns away whom there is no room for.
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from kraal import bouncer, peers
 from kraal.boot import Descriptor, Order
 from kraal.bouncer import Bouncer
 from kraal.fastcgi.events import ParamsComplete
+from kraal.fields import Frozen
 from kraal.gatekeeper import Gatekeeper
 from kraal.listenqueue import ListenQueue
 from kraal.localpages import LocalPages, PageRequest
@@ -23,8 +23,7 @@ _MOST_GUESTS = 64
 _PARAMS = (b"SCRIPT_NAME", b"REQUEST_METHOD", b"QUERY_STRING")
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Frozen):
     """What others do for it."""
 
     note_queue: Callable[[int, int], None]  # how many connections wait, and how many can

@@ -7,10 +7,10 @@ none of its system calls is interrupted.  What cannot be proved to have stood st
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
+from kraal.fields import Frozen
 from kraal.layout import Layout
 from kraal.stack import Frame, Implausible, Pages, Reader
 from kraal.unix import stillness
@@ -34,8 +34,7 @@ class Missing(Enum):
     HIDDEN = "whether the worker moved cannot be seen: /proc is hidden"
 
 
-@dataclass(frozen=True, slots=True)
-class Glimpse:
+class Glimpse(Frozen):
     """A worker at one moment."""
 
     frames: tuple[Frame, ...]
@@ -49,8 +48,7 @@ class Glimpse:
         return next((self.params[name] for name in REQUEST_IDS if self.params.get(name)), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Frozen):
     """A worker to look at."""
 
     process: Process

@@ -1,8 +1,8 @@
 """What systemd hears of a master that runs: how much there is to do, and that it is alive at all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from kraal.fields import Frozen
 from kraal.unix import notify
 from kraal.unix.loop import Loop
 
@@ -10,8 +10,7 @@ from kraal.unix.loop import Loop
 _EARLY = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Pulse:
+class Pulse(Frozen):
     """All pools together."""
 
     active: int = 0

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Set
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 
 from kraal import fingerprints, generation
@@ -13,6 +12,7 @@ from kraal.boot import Descriptor, Order, Php
 from kraal.budget import Claim
 from kraal.config.model import Config, Pool
 from kraal.estate import Tenant
+from kraal.fields import Frozen, Mutable
 from kraal.generation import Event, State
 from kraal.orders import drain_timeout, order_for
 from kraal.unix import memory, privileges, process
@@ -23,8 +23,7 @@ from kraal.unix.process import Pid
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Frozen):
     """What the command line and the process bring along."""
 
     php: Php
@@ -37,8 +36,7 @@ class Setting:
     files: int | None = None  # soft limit of open files that the master had; None: the one that it has
 
 
-@dataclass(slots=True)
-class Manager:
+class Manager(Mutable):
     """A pool manager that was executed."""
 
     pool: str

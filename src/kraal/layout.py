@@ -3,11 +3,10 @@
 The numbers come from the native library; native/bridge.h says what each of them is.
 """
 
-from dataclasses import dataclass
+from kraal.fields import Frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Frozen, kw_only=True):
     """See struct kraal_layout."""
 
     current_frame: int

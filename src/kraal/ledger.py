@@ -3,10 +3,10 @@
 A worker is foreign: whatever stands in the memory, reading gives numbers.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from kraal._native import _bridge
+from kraal.fields import Frozen
 
 _ffi = _bridge.ffi
 SIZE: int = _ffi.integer_const("KRAAL_LEDGER_SIZE")
@@ -30,16 +30,14 @@ class Ending(IntEnum):
     REPLACED = 8  # a resident, whose script or memory had changed
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Frozen):
     """How often something took how long: a number for each of BOUNDS, not added up, and one for all above."""
 
     buckets: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
     sum_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entries:
+class Entries(Frozen, kw_only=True):
     """All of a ledger at one moment."""
 
     answers: tuple[int, ...] = (0,) * 6  # by the first digit of the status; 0: what is none of HTTP

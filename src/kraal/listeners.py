@@ -10,13 +10,13 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from kraal.config.address import TcpAddress, UnixAddress
 from kraal.config.model import Pool
 from kraal.errors import StartError
 from kraal.estate import Socket
+from kraal.fields import replace
 from kraal.logs.error import ErrorLog
 from kraal.unix import handoff
 from kraal.unix.acl import Acl

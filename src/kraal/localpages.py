@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kraal import status
 from kraal.boot import Order
+from kraal.fields import Frozen
 from kraal.scoreboard import Scoreboard
 from kraal.unix.queue import Depth
 
@@ -13,8 +13,7 @@ _MEMORY_PEAK_SINCE = (8, 4)
 _NOT_FOUND = b"Status: 404 Not Found\r\nContent-type: text/html; charset=UTF-8\r\n\r\nFile not found.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Frozen):
     """A request for a local page."""
 
     path: str

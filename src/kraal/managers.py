@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -17,6 +16,7 @@ from kraal.config.model import Config, LogLevel, Pool
 from kraal.dormancy import Dormancy, may_sleep, rehearsed
 from kraal.errors import Exit, StartError
 from kraal.estate import Tenant
+from kraal.fields import Frozen
 from kraal.generation import Event, State
 from kraal.hearing import PATIENCE as HEARING
 from kraal.hearing import Hearing
@@ -39,8 +39,7 @@ _LOOK = 1.0
 _GRACE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Frozen):
     """Who is told what happens."""
 
     launched: Callable[[], None]  # every pool serves, for the first time

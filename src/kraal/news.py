@@ -8,9 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+
+from kraal.fields import Frozen
 
 _HEAD = Struct("!IB")
 _MOST = 2048
@@ -27,8 +28,7 @@ class Kind(IntEnum):
     CHANGED = 5  # files that are watched have changed; the text says which
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Frozen):
     """One piece of news."""
 
     pid: int

@@ -3,15 +3,13 @@
 php-fpm's words stand first; what it does not tell comes behind them, where it can explain something.
 """
 
-from dataclasses import dataclass
-
+from kraal.fields import Frozen
 from kraal.scoreboard import Stage, WorkerState
 
 _OUT_OF_MEMORY = "by the kernel, for lack of memory"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class Death(Frozen, kw_only=True):
     """How a worker ended, and what it left in its slot."""
 
     pid: int

@@ -1,11 +1,11 @@
 """What OPcache says of itself.  Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Opcache:
+class Opcache(Frozen):
     """Of one pool, in the order of native/opcache.c.  The first five are bytes."""
 
     used: int

@@ -5,13 +5,12 @@ Flags are looked at one after the other: the first that shows something, or is w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from kraal.errors import UsageError
+from kraal.fields import Frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Frozen):
     """One row of the table of flags."""
 
     letter: str
@@ -43,8 +42,7 @@ _BY_NAME = {flag.name: flag for flag in FLAGS}
 _SHOWN_AT_ONCE = {"h": "help", "?": "help", "v": "version", "m": "modules"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Frozen, kw_only=True):
     """The command line, understood."""
 
     config: str | None = None

@@ -1,11 +1,11 @@
 """Translate a pool's configuration into the order that its manager gets.  Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from kraal import stopping
 from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Global, Pool, worker_environment
+from kraal.fields import replace
 from kraal.logs.access import Access, compile_access
 
 

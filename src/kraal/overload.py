@@ -5,7 +5,8 @@ away: they are the next to give up anyway, and who comes later gets a place at o
 """
 
 from collections import deque
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 # Moments that are remembered within the longest wait: it is kept to one part of so many.
 _MOMENTS = 32
@@ -13,8 +14,7 @@ _RETRY_AFTER = 5  # seconds
 _BODY = b"503 Service Unavailable: too many requests wait already.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Frozen):
     """What the configuration allows; 0 is no limit."""
 
     length: int = 0  # connections that may wait

@@ -5,9 +5,9 @@ how the worker is told.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
+from kraal.fields import Frozen
 from kraal.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid
 
@@ -24,8 +24,7 @@ class Step(IntEnum):
     DESTROY = 3  # by SIGKILL
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Frozen):
     """request_terminate_timeout and what belongs to it, in seconds."""
 
     timeout: float
@@ -33,8 +32,7 @@ class Limits:
     track_finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Frozen):
     """What was done last about a request of a worker, and when (seconds of the monotonic clock)."""
 
     request: int
@@ -42,8 +40,7 @@ class Told:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Frozen):
     """Something to do now.  `age` is that of the request, in seconds."""
 
     pid: Pid
@@ -53,8 +50,7 @@ class Action:
     first: bool = True  # nothing was done about this request before
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Frozen):
     """What to do now, and in how many seconds to look again."""
 
     actions: tuple[Action, ...]

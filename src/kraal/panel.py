@@ -1,10 +1,10 @@
 """What `kraal top` shows, as lines for a screen of any size, and what keys do to it.  Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from kraal import cells
+from kraal.fields import Frozen, replace
 from kraal.tables import Row
 
 Value = str | int | float | None
@@ -46,16 +46,14 @@ class Style(Enum):
     ALARM = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Frozen):
     """One of the screen."""
 
     text: str = ""
     style: Style = Style.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """Of a table.  It is left out on screens that have fewer cells than `least`."""
 
     key: str
@@ -65,8 +63,7 @@ class Column:
     least: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Frozen):
     """How a table is sorted."""
 
     key: str
@@ -102,8 +99,7 @@ WORKERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Frozen):
     """What there is to show: texts above, and both tables."""
 
     head: tuple[str, ...] = ()
@@ -112,13 +108,12 @@ class Picture:
     alarm: str = ""  # what is wrong with the picture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Frozen, kw_only=True):
     """What the user has chosen."""
 
     show: Show = Show.BOTH
-    pools: Order = field(default=Order("active", largest_first=True))
-    workers: Order = field(default=Order("time", largest_first=True))
+    pools: Order = Order("active", largest_first=True)
+    workers: Order = Order("time", largest_first=True)
     filter: str = ""
     typing: bool = False  # the filter is being written
     idle: bool = True

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from kraal import tables, whereabouts
@@ -14,6 +13,7 @@ from kraal.errors import Error, Exit, RemoteProtocolError, StartError
 from kraal.fastcgi import cgi
 from kraal.fastcgi.client import Address, Client
 from kraal.fastcgi.events import StdoutData
+from kraal.fields import Frozen, replace
 from kraal.given import configuration, php_settings
 from kraal.holdings import Holdings
 from kraal.options import Options
@@ -56,8 +56,7 @@ class State(StrEnum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Frozen, kw_only=True):
     """What is told of a pool; `ms` is None, and `failure` is not, if it did not answer."""
 
     pool: str
@@ -67,8 +66,7 @@ class Answer:
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Frozen, kw_only=True):
     """Where to ask a pool for what.  Without a page it is asked for FastCGI's values."""
 
     pool: str
@@ -91,7 +89,7 @@ def _run(words: Words, options: Options) -> int:
     answers = [explained(each, states) for each in answers]
     silent = [each for each in answers if each.state is State.SILENT]
     if words.has("--json"):
-        print(json.dumps([asdict(each) for each in answers]), flush=True)
+        print(json.dumps(answers, default=vars), flush=True)
         return _SILENT if silent else Exit.OK
     print(tables.render([_row(each) for each in answers], _COLUMNS), end="", flush=True)
     reasons = [tables.harmless(f"pool {each.pool}: {each.failure}") for each in silent]

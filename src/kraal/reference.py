@@ -4,11 +4,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 from kraal.config.directives import ARRAYS, GLOBAL, POOL, REQUIRED, ArrayDirective, Directive
 from kraal.config.gather import nearest_name
 from kraal.errors import Exit
+from kraal.fields import Frozen
 
 USAGE = """\
 Usage: kraal directives [<name>] [--json]
@@ -19,8 +19,7 @@ _WIDTH = 98
 _INDENT = " " * 6
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Frozen):
     """What is told of a directive."""
 
     section: str
@@ -115,5 +114,5 @@ def main(arguments: Sequence[str]) -> int:
 
 def _printed(found: Sequence[Row], *, single: bool, as_json: bool) -> str:
     if as_json:
-        return json.dumps([asdict(row) for row in found], indent=2)
+        return json.dumps(found, default=vars, indent=2)
     return "\n\n".join(explain(row) for row in found) if single else table(found)

@@ -9,11 +9,11 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
 from kraal import pidfile, report, succession
 from kraal.config.model import LogLevel
 from kraal.estate import Estate, Inheritance, Task, restored, retired
+from kraal.fields import Mutable, field, replace
 from kraal.listeners import Retired
 from kraal.logs.error import ErrorLog, clean
 from kraal.report import Report
@@ -34,8 +34,7 @@ SIGNALS = (
 )
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Mutable):
     """A successor at work."""
 
     pid: Pid

@@ -10,7 +10,8 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+
+from kraal.fields import Frozen
 
 _NAME = "kraal-reloads"
 _MOST_TEXT = 4096
@@ -18,8 +19,7 @@ _TOTAL_SIZE = 8
 _TOTAL = re.compile(rb"[0-9a-f]{8}")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Frozen):
     """The last reload that ended; number 0 means none."""
 
     number: int = 0
@@ -42,7 +42,7 @@ def write(fd: int, report: Report) -> None:
 
 def to_bytes(report: Report) -> bytes:
     """A sum, a text, and newlines up to a fixed size, so that a shorter report covers a longer one."""
-    plain = asdict(report)
+    plain = dict(vars(report))
     plain["failure"] = report.failure[: _MOST_TEXT // 4] if report.failure else None
     text = json.dumps(plain, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return (b"%08x" % zlib.crc32(text) + text).ljust(2 * _MOST_TEXT, b"\n")

@@ -5,8 +5,9 @@ one more than it is to have, so they are replaced one after the other.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from kraal.fields import Frozen
 
 _MORE = 1  # than are wanted, for whom there is room
 
@@ -29,8 +30,7 @@ class Source(Enum):
     ZYGOTE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Frozen):
     """What to do now."""
 
     start: int = 0

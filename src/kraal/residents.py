@@ -7,13 +7,13 @@ that may fail, news about it, and successors that are up before they leave.
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from kraal import residency, sizing, watcher
 from kraal.attendants import Attendants
 from kraal.birthplace import Birthplace
 from kraal.boot import Order
+from kraal.fields import Frozen
 from kraal.logs.relay import Level
 from kraal.news import Item, Kind, News
 from kraal.residency import Source, Stage
@@ -24,8 +24,7 @@ from kraal.unix.process import Pid
 _LOOK = 1.0  # seconds between looks at their memory
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
+class Hands(Frozen):
     """What is done by the manager."""
 
     spawn: Callable[[], Pid | None]  # may raise OSError

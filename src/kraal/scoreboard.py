@@ -5,13 +5,13 @@ A worker is foreign: whatever stands in the memory, reading gives values or None
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from enum import IntEnum
 from itertools import chain
 from mmap import MADV_REMOVE, PAGESIZE, mmap
 from typing import Any
 
 from kraal._native import _bridge
+from kraal.fields import Frozen, names
 from kraal.layout import Layout
 from kraal.opcache import Opcache, opcache
 
@@ -37,8 +37,7 @@ class Stage(IntEnum):
     FINISHING = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerState:
+class WorkerState(Frozen, kw_only=True):
     """One used slot.  Clock values are nanoseconds of the monotonic clock, `started_at` is of the epoch."""
 
     pid: int
@@ -77,8 +76,7 @@ class WorkerState:
         return self.waited_ns if self.requests and self.waited_ns >= 0 else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolState:
+class PoolState(Frozen, kw_only=True):
     """All of a scoreboard at one moment."""
 
     started_at: int
@@ -135,7 +133,7 @@ def state_in(content: bytes) -> WorkerState | None:
 
 
 def _layout(header: Any) -> Layout:
-    return Layout(**{field.name: int(getattr(header.layout, field.name)) for field in fields(Layout)})
+    return Layout(**{name: int(getattr(header.layout, name)) for name in names(Layout)})
 
 
 def size_for(slots: int) -> int:

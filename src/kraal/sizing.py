@@ -8,7 +8,8 @@ next second.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from kraal.fields import Frozen, field, replace
 
 STATIC, DYNAMIC, ONDEMAND = "static", "dynamic", "ondemand"
 
@@ -20,8 +21,7 @@ _LONGEST_DELAY = 10.0
 _BUSY = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Frozen, kw_only=True):
     """What the configuration says of a pool's size."""
 
     kind: str  # STATIC, DYNAMIC or ONDEMAND
@@ -43,8 +43,7 @@ class Policy:
         return self.max_spawn_rate if self.kind == DYNAMIC else self.max_children
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Frozen, kw_only=True):
     """A pool at one moment.  Who was asked to leave counts among the leaving only."""
 
     idle: Mapping[int, float] = field(default_factory=dict)  # pid: seconds without a request
@@ -62,8 +61,7 @@ class Seen:
         return iter(sorted(self.idle, key=lambda pid: self.idle[pid], reverse=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(Frozen, kw_only=True):
     """What earlier decisions leave for the next one."""
 
     rate: int = 1  # most workers of the next step; doubles as long as they do not do
@@ -72,8 +70,7 @@ class State:
     full: bool = False  # that was said, and nobody was started since
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Frozen, kw_only=True):
     """What to do now."""
 
     state: State

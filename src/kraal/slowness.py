@@ -4,14 +4,13 @@ Arithmetic only: no clock, no memory.  The timekeeper has their stacks written; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from kraal.fields import Frozen
 from kraal.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
+class Slow(Frozen):
     """A request that has become slow.  `age` is in seconds."""
 
     pid: Pid
@@ -19,8 +18,7 @@ class Slow:
     age: float
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Frozen):
     """What has become slow, and in how many seconds to look again."""
 
     found: tuple[Slow, ...]

@@ -6,9 +6,9 @@ Whatever cannot be the stack of a worker is refused as a whole; `glimpse` knows 
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 
+from kraal.fields import Frozen
 from kraal.layout import Layout
 
 # Gives so many bytes from an address on, or raises Implausible.
@@ -36,8 +36,7 @@ class Kind(Enum):
     MAIN = "main"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(Frozen, kw_only=True):
     """One level of a stack."""
 
     address: int = 0
@@ -293,8 +292,7 @@ class Reader:
         return name, _text(self._read(value, length))
 
 
-@dataclass(frozen=True, slots=True)
-class _Function:
+class _Function(Frozen):
     name: str
     class_name: str
     file: str = ""

@@ -1,12 +1,12 @@
 """How many ordinary workers a pool has: does what `sizing` decides, and looks again when that may change."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kraal import sizing
 from kraal.boot import Order
 from kraal.crew import Asked, Crew
 from kraal.entrances import Entrances
+from kraal.fields import Frozen
 from kraal.logs.relay import Level
 from kraal.lookout import Lookout
 from kraal.ration import Ration
@@ -17,8 +17,7 @@ from kraal.unix.process import Pid
 _TICK = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
+class Hands(Frozen):
     """What is done by the manager."""
 
     spawn: Callable[[Level], Pid | None]  # may raise OSError

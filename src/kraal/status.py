@@ -6,9 +6,9 @@ Texts, keys and forms are php-fpm's; tools parse them.  Values from requests are
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from json import dumps
 
+from kraal.fields import Frozen
 from kraal.scoreboard import PoolState, Stage, WorkerState
 
 _NO_CACHE = (
@@ -83,8 +83,7 @@ _METRICS = (
 Row = dict[str, str | int | float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Frozen, kw_only=True):
     """A pool, looked at."""
 
     pool: str

@@ -5,7 +5,8 @@ than php-fpm gives them, which is none.
 """
 
 import signal
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 # For a gentle stop with process_control_timeout unset: enough for requests that a person waits for.
 DEFAULT_QUIT_TIMEOUT = 30.0
@@ -14,8 +15,7 @@ _KILL_AGAIN = 1.0
 _A_DAY = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Frozen):
     """Send `signal`; if somebody is left after `patience` seconds, take the next step."""
 
     signal: int

@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, UsageError
+from kraal.fields import Frozen
 from kraal.options import Options, parse
 from kraal.words import Words
 
@@ -21,8 +21,7 @@ FLAGS = """\
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subcommand:
+class Subcommand(Frozen, kw_only=True):
     """One of them.  `values` and `switches` are its own options, with and without a value."""
 
     name: str

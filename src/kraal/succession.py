@@ -10,11 +10,11 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 
 from kraal.config.model import Config
 from kraal.errors import Exit
 from kraal.estate import Estate, Inheritance, Task, inheritance_from, task_from, to_text
+from kraal.fields import replace
 from kraal.unix import inherited, memory, parcels, priority, process
 from kraal.unix.process import Pid
 

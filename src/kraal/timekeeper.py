@@ -1,10 +1,10 @@
 """Has slow requests written down and ends those that run too long: looks at the slots when one may be due."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kraal import overtime, slowness
+from kraal.fields import Frozen
 from kraal.kills import Kills
 from kraal.overtime import Step, Told
 from kraal.scoreboard import Scoreboard, WorkerState
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 _SHORTEST = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
+class Hands(Frozen):
     """What the timekeeper does not do itself."""
 
     tell: Callable[[int, int, int], None]  # slot, request, step: write it where the worker looks

@@ -8,7 +8,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 # What a directory stands for: names that end so.
 _ENDINGS = (".php", ".phtml", ".inc", ".twig", ".yaml", ".yml", ".xml", ".json", ".neon", ".latte", ".ini")
@@ -20,8 +21,7 @@ _SHARE = 0.1  # of a processor that looking may take
 Stamps = dict[str, tuple[int, int, int]]  # by path: when modified, size, inode
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Frozen):
     """One word of the directive: where to look, and for which files."""
 
     root: str

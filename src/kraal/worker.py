@@ -8,7 +8,6 @@ import os
 import signal
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
 from mmap import mmap
 from typing import NoReturn, assert_never
 
@@ -18,6 +17,7 @@ from kraal import zygote
 from kraal.boot import Descriptor, Order
 from kraal.bridge import Newborn, Outcome, Php, Worker, WorkerSettings
 from kraal.errors import Exit
+from kraal.fields import Frozen
 from kraal.listenqueue import ListenQueue
 from kraal.localpages import LocalPages
 from kraal.logs.relay import Level, message
@@ -26,8 +26,7 @@ from kraal.scoreboard import Scoreboard
 from kraal.unix import confinement, privileges
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Frozen):
     """What a nursery and its workers inherit from their manager."""
 
     order: Order

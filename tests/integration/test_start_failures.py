@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from kraal._native import _bridge
 from kraal import ledger, scoreboard
 from kraal.boot import Order, Php
 from kraal.errors import Exit
+from kraal.fields import replace
 from kraal.unix import memory, process
 from kraal.unix.channel import Channel, Kind
 from tests.integration.conftest import StartKind

@@ -1,7 +1,8 @@
 """A made-up memory with a PHP stack in it, laid out by a made-up layout."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from kraal.fields import replace
 from kraal.layout import Layout
 from kraal.stack import Implausible
 

@@ -1,12 +1,12 @@
 """The order of the master reaches the manager whole."""
 
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kraal.boot import Descriptor, Order, Php, Privileges
+from kraal.fields import replace
 
 # What os.environ and configuration files may hold: any bytes, undecodable ones as lone surrogates.
 text = st.binary(max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))

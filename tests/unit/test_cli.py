@@ -1,13 +1,12 @@
 """The command line: php-fpm's flags, long and short."""
 
-from dataclasses import replace
-
 import pytest
 
 from kraal import php
 from kraal.boot import Php
 from kraal.cli import main
 from kraal.errors import Exit, UsageError
+from kraal.fields import replace
 from kraal.options import FLAGS as TABLE
 from kraal.options import Options, parse
 from kraal.variables import Variables, config_file

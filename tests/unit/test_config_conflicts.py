@@ -1,13 +1,12 @@
 """What php-fpm takes in silence and kraal warns of, and what neither says a word about."""
 
-from dataclasses import replace
-
 import pytest
 
 from kraal.config.access_format import complaint
 from kraal.config.model import PhpValue, Pool
 from kraal.config.php_values import extensions, overridden, unknown
 from kraal.errors import Place
+from kraal.fields import replace
 from tests.unit.test_config_settle import GOOD, notices, refused
 
 UNIX = GOOD.replace("9000", "/run/x.sock")

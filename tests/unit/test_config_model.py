@@ -1,7 +1,6 @@
 """The table of directives, the typed values, and how they are shown."""
 
 import ast
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from kraal.config.model import (
 )
 from kraal.config.values import ValueProblem, understand
 from kraal.errors import Place
+from kraal.fields import names
 
 HERE = Place("www.conf", 1)
 FOUND_OUT = {"name", "at", "written", "env", "php_values", "access_suppress_path", "pages_of"}
@@ -35,8 +35,8 @@ def pool(**changes: object) -> Pool:
 
 
 def test_every_directive_has_a_field_and_every_field_a_directive() -> None:
-    assert {row.field for row in GLOBAL} == {field.name for field in fields(Global)} - {"written"}
-    assert {row.field for row in POOL} == {field.name for field in fields(Pool)} - FOUND_OUT
+    assert {row.field for row in GLOBAL} == set(names(Global)) - {"written"}
+    assert {row.field for row in POOL} == set(names(Pool)) - FOUND_OUT
 
 
 TYPES: dict[Kind, type] = {

@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from kraal import climbing
+from kraal.fields import replace
 from kraal.kills import Kills, is_told
 from kraal.scoreboard import Stage
 from kraal.unix.process import Pid

@@ -47,6 +47,7 @@ PURE = {
     "kraal.fastcgi.events",
     "kraal.fastcgi.records",
     "kraal.fastcgi.states",
+    "kraal.fields",
     "kraal.flame",
     "kraal.generation",
     "kraal.http.access",
@@ -156,13 +157,13 @@ def test_excepted_module_uses_only_what_it_was_excepted_for(name: str, what: str
     assert {use for use in used if not use.startswith(tuple(FUNCTIONS[name, what]))} == set()
 
 
-def test_unix_knows_nothing_of_ours_but_errors() -> None:
+def test_unix_knows_nothing_of_ours_but_errors_and_fields() -> None:
     foreign = {
         (name, each)
         for name in MODULES
         if name.startswith("kraal.unix")
         for each in ours(name)
-        if each != "kraal.errors" and not each.startswith("kraal.unix")
+        if each not in ("kraal.errors", "kraal.fields") and not each.startswith("kraal.unix")
     }
     assert foreign == set()
 
@@ -192,12 +193,23 @@ def test_master_does_not_come_near_the_bridge() -> None:
 
 
 def test_errors_know_nobody() -> None:
-    assert ours("kraal.errors") == set()
+    assert ours("kraal.errors") == {"kraal.fields"}
+    assert ours("kraal.fields") == set()
 
 
 @pytest.mark.parametrize(
     "heavy",
-    ["asyncio", "argparse", "logging", "http", "multiprocessing", "uvicorn", "starlette", "subprocess"],
+    [
+        "asyncio",
+        "argparse",
+        "dataclasses",  # see fields.py
+        "logging",
+        "http",
+        "multiprocessing",
+        "uvicorn",
+        "starlette",
+        "subprocess",
+    ],
 )
 @pytest.mark.parametrize("name", ["kraal.master", "kraal.pool"])
 def test_master_and_manager_stay_lean(name: str, heavy: str) -> None:
@@ -222,7 +234,14 @@ def test_any_stands_only_where_values_come_in_untyped() -> None:
         if re.search(r"^from typing import .*\bAny\b", path.read_text(), re.M)
     }
 
-    assert using <= {"kraal.boot", "kraal.bridge", "kraal.config.settle", "kraal.estate", "kraal.scoreboard"}
+    assert using <= {
+        "kraal.boot",
+        "kraal.bridge",
+        "kraal.config.settle",
+        "kraal.estate",
+        "kraal.fields",
+        "kraal.scoreboard",
+    }
 
 
 def test_php_is_included_in_native_only() -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from kraal.config.model import LogLevel, Pool
 from kraal.errors import Place, StartError
 from kraal.estate import Socket
+from kraal.fields import replace
 from kraal.listeners import Listeners, Retired
 from kraal.logs.error import ErrorLog
 from kraal.unix.inherited import Giver, Passed

@@ -1,11 +1,11 @@
 """What is written into the slow log."""
 
 import time
-from dataclasses import replace
 
 import pytest
 
 from kraal.diary import pieces
+from kraal.fields import replace
 from kraal.glimpse import Glimpse, Missing
 from kraal.logs.slow import Entry, frame_lines, position
 from kraal.stack import Frame, Kind

@@ -1,9 +1,8 @@
 """What the log says of workers that are gone."""
 
-from dataclasses import replace
-
 import pytest
 
+from kraal.fields import replace
 from kraal.obituary import Death, describe
 from kraal.scoreboard import Stage, WorkerState
 from tests.support.states import RUNNING

@@ -1,13 +1,12 @@
 """From a pool's configuration to what its manager is told."""
 
-from dataclasses import replace
-
 import pytest
 
 from kraal import stopping
 from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Account, Global, PhpValue, Pm, Pool
 from kraal.errors import Place
+from kraal.fields import replace
 from kraal.orders import order_for, quit_timeout
 from kraal.sizing import Policy
 

@@ -1,9 +1,8 @@
 """Which requests have run too long, and how they are to end."""
 
-from dataclasses import replace
-
 import pytest
 
+from kraal.fields import replace
 from kraal.overtime import Action, Limits, Step, Told, decide, explain
 from kraal.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid

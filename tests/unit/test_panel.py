@@ -1,12 +1,11 @@
 """What `kraal top` shows, and what keys do to it."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kraal import cells, panel
+from kraal.fields import replace
 from kraal.panel import HELP, Order, Picture, Show, Style, View
 from kraal.tables import Row
 

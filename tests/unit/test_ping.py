@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from kraal.config.model import Pm, Pool
 from kraal.errors import Place
 from kraal.fastcgi.connection import ServerConnection
 from kraal.fastcgi.events import ParamsComplete
+from kraal.fields import replace
 from kraal.ping import Answer, Question, State
 from kraal.scoreboard import PoolState
 from tests.support.states import RUNNING

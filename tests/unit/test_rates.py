@@ -1,11 +1,10 @@
 """Two snapshots as rows: what has happened between them."""
 
-from dataclasses import replace
-
 import pytest
 
 from kraal import census, rates
 from kraal.census import Snapshot
+from kraal.fields import replace
 from kraal.scoreboard import PoolState, Stage, WorkerState
 from kraal.unix.vitals import Vitals
 from tests.support.states import RUNNING

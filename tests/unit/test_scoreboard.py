@@ -3,7 +3,6 @@
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
+from kraal.fields import replace
 from kraal.scoreboard import PoolState, Scoreboard, Stage, continued_header, fresh_header, size_for, tally
 
 ffi: Any = _bridge.ffi

@@ -1,9 +1,8 @@
 """Which requests are slow."""
 
-from dataclasses import replace
-
 import pytest
 
+from kraal.fields import replace
 from kraal.scoreboard import Stage, WorkerState
 from kraal.slowness import Slow, decide, explain
 from kraal.unix.process import Pid

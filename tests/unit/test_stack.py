@@ -1,6 +1,5 @@
 """PHP stacks, read from memory that somebody else may have written."""
 
-from dataclasses import fields
 from random import Random
 from typing import Any
 
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
+from kraal.fields import names
 from kraal.layout import Layout
 from kraal.stack import MOST_TEXT, Frame, Implausible, Kind, Pages, Reader
 from tests.support.memory import INCLUDE, LAYOUT, MAIN, Memory
@@ -33,7 +33,7 @@ def told(found: tuple[Frame, ...]) -> list[tuple[str, str, int]]:
 def test_layout_has_the_fields_of_the_header() -> None:
     struct: Any = _bridge.ffi.typeof("struct kraal_layout")
 
-    assert [name for name, _ in struct.fields] == [field.name for field in fields(Layout)]
+    assert [name for name, _ in struct.fields] == list(names(Layout))
 
 
 def test_worker_without_a_request_has_no_frames() -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kraal import status
+from kraal.fields import replace
 from kraal.scoreboard import PoolState, Stage, WorkerState
 from tests.support.fastcgi import Response
 from tests.support.servers import FpmServer
@@ -46,7 +47,7 @@ NASTY = "<script>alert(1)</script>&\"'\n\rpool: forged\x00\x1b\x85\u2028\uffff]]
 
 
 def page_with(**changes: str) -> status.Page:
-    worker = replace(RUNNING, **changes)  # type: ignore[arg-type]
+    worker = replace(RUNNING, **changes)
     return replace(PAGE, state=replace(STATE, workers=(worker,)))
 
 

@@ -1,11 +1,10 @@
 """Tables for the terminal: whatever requests say, a line is a line."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kraal import tables
+from kraal.fields import replace
 from kraal.scoreboard import PoolState
 from tests.support.states import RUNNING
 

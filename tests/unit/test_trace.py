@@ -1,9 +1,8 @@
 """What `kraal trace` says of a worker."""
 
-from dataclasses import replace
-
 import pytest
 
+from kraal.fields import replace
 from kraal.glimpse import Glimpse, Missing
 from kraal.scoreboard import Stage
 from kraal.stack import Frame, Kind

@@ -1,11 +1,11 @@
 """`${NAME}`: PHP's ini files, then the environment."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kraal.boot import Php
+from kraal.fields import replace
 from kraal.variables import Variables
 from tests.unit.test_config_load import BARE, load_file, write
 

@@ -1,14 +1,13 @@
 """Where a pool listens: a Unix socket, or a TCP port on one address or on all of them."""
 
-from dataclasses import dataclass
+from kraal.fields import Frozen
 
 # What fits into sockaddr_un beside the final zero byte; php-fpm cuts longer paths off in silence.
 MAX_UNIX_PATH = 107
 _DIGITS = frozenset("0123456789")
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Frozen):
     """A socket file."""
 
     path: str
@@ -17,8 +16,7 @@ class UnixAddress:
         return self.path
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(Frozen):
     """A port on a host; no host means any address: `::` first, and `0.0.0.0` where that fails."""
 
     host: str | None

@@ -6,11 +6,11 @@ can name the line, and can be silent where one of them could not be read in the 
 
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kraal.config.access_format import complaint
 from kraal.config.address import AddressError, parse_address
 from kraal.config.model import Global, LogLevel, Pm, Pool
+from kraal.fields import Frozen
 
 MIN_LOG_LIMIT = 512
 MAX_BODY_BUFFER = 1 << 20
@@ -18,8 +18,7 @@ _MECHANISMS = ("epoll", "poll", "select")
 _URI = frozenset(string.ascii_letters + string.digits + "/_-.~")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One broken rule; `about` names the directives, the first that is written gives the line."""
 
     text: str

@@ -3,15 +3,15 @@
 php-fpm knows literal addresses; networks (`10.0.0.0/8`) and spaces around the commas are kraal's own.
 """
 
-from dataclasses import dataclass
 from ipaddress import ip_network
+
+from kraal.fields import Frozen
 
 WRONG = "Wrong IP address '{}' in listen.allowed_clients"
 NOBODY = "There are no allowed addresses"
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
+class Clients(Frozen):
     """A list that was written: without networks nobody may connect."""
 
     networks: tuple[tuple[str, int], ...]  # hexadecimal IPv6 address, IPv4 as ::ffff:a.b.c.d; prefix length

@@ -5,10 +5,10 @@ yet is marked; whoever sets it is told so once per line.  So is what php-fpm doe
 a file that has it.
 """
 
-from dataclasses import dataclass, fields, replace
 from enum import Enum
 
 from kraal.config.model import Global, Pool
+from kraal.fields import Frozen, replace
 
 # Without these there is no pool.
 REQUIRED = ("listen", "pm", "pm.max_children")
@@ -38,8 +38,7 @@ class Scope(Enum):
     POOL = "pool"
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Frozen):
     """One row of the table."""
 
     scope: Scope
@@ -59,7 +58,7 @@ class Directive:
     def default(self) -> object:
         """The value when it is not written; None means unset."""
         owner = Global if self.scope is Scope.GLOBAL else Pool
-        return next(field.default for field in fields(owner) if field.name == self.field)
+        return getattr(owner, self.field)
 
     @property
     def written_default(self) -> str:
@@ -77,8 +76,7 @@ class Directive:
                 return f"{value}s" if self.kind is Kind.TIME else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayDirective:
+class ArrayDirective(Frozen):
     """A directive written with brackets, in pools only: `name[key] = value`."""
 
     name: str

@@ -6,7 +6,6 @@ Nothing is looked up outside, and nothing is compared with anything else: that i
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from kraal.config.directives import ARRAYS, GLOBAL, POOL, Directive
 from kraal.config.excerpts import excerpt
@@ -15,6 +14,7 @@ from kraal.config.model import LogLevel, Notice, PhpValue
 from kraal.config.problems import Problem
 from kraal.config.values import Value, ValueProblem, boolean, understand
 from kraal.errors import Place
+from kraal.fields import Frozen, Mutable, field
 
 _GLOBAL = {row.name: row for row in GLOBAL}
 _POOL = {row.name: row for row in POOL}
@@ -29,8 +29,7 @@ _LONGEST_NAME = 100
 _ELSEWHERE = {"listen.setfib": "FreeBSD"}
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Frozen):
     """A directive that one section has twice; the later one counts."""
 
     name: str
@@ -38,8 +37,7 @@ class Repeat:
     at: Place
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Mutable):
     """What one section says so far; `name` is None for `[global]`."""
 
     name: str | None

@@ -7,24 +7,22 @@ The grammar is here, the tokens are in `scanner`; what a name means is none of t
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from kraal.config.constants import CONSTANTS, resolve
 from kraal.config.excerpts import excerpt
 from kraal.config.scanner import Kind, Token, tokens
 from kraal.errors import Place
+from kraal.fields import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Frozen):
     """`[name]`: what follows belongs to it."""
 
     name: str
     at: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """`name = value`, or `name[key] = value` (then the key is a string, perhaps an empty one)."""
 
     name: str
@@ -33,8 +31,7 @@ class Entry:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Frozen):
     """A line, or the rest of one, that is no INI syntax; perhaps it was to be a section's name."""
 
     message: str

@@ -7,13 +7,13 @@ them the form that code wants.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 from kraal.config.address import Address, is_tcp, parse_address
 from kraal.config.clients import Clients, parse_clients
 from kraal.config.excerpts import printable
 from kraal.errors import Place
+from kraal.fields import Frozen, replace
 
 
 class Pm(Enum):
@@ -41,8 +41,7 @@ class LogFormat(Enum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Frozen):
     """A line for the log that stops nothing."""
 
     level: LogLevel
@@ -53,8 +52,7 @@ class Notice:
         return printable(self.text if self.pool is None else f"[pool {self.pool}] {self.text}")
 
 
-@dataclass(frozen=True, slots=True)
-class PhpValue:
+class PhpValue(Frozen):
     """An ini setting of a pool's workers; `kind` is php_value or php_admin_value, flags are 1 or 0."""
 
     kind: str
@@ -63,8 +61,7 @@ class PhpValue:
     at: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Frozen):
     """Whom the workers become.  Given as a number it has no home, and no name if passwd lacks it."""
 
     uid: int
@@ -73,8 +70,7 @@ class Account:
     home: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Global:
+class Global(Frozen, kw_only=True):
     """The `[global]` section.  For limits 0 means the system's own; rlimit_core -1 is unlimited."""
 
     pid: str | None = None
@@ -104,8 +100,7 @@ class Global:
     written: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(Frozen, kw_only=True):
     """The section of one pool.  Times are seconds; 0 means off."""
 
     name: str
@@ -274,8 +269,7 @@ def _list(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Frozen):
     """The whole configuration, pools in the order of the files."""
 
     global_: Global

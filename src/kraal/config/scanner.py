@@ -7,8 +7,9 @@ different places: `yes` is a boolean as a whole value, but two letters more make
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from kraal.fields import Frozen
 
 
 class Kind(Enum):
@@ -41,8 +42,7 @@ class State(Enum):
     QUOTED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Frozen):
     """A piece of a line: for EOL and END the text is empty."""
 
     kind: Kind

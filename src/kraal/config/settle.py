@@ -5,7 +5,6 @@ Whether a directory or a user exists is asked through `System`; the rest is arit
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kraal.config.address import AddressError, is_tcp, parse_address
@@ -16,6 +15,7 @@ from kraal.config.gather import Draft, Gatherer
 from kraal.config.model import Account, Config, Global, LogLevel, Notice, Pm, Pool
 from kraal.config.paths import STATE, full_path, full_php_values, full_root
 from kraal.config.problems import ConfigErrors, Problem
+from kraal.fields import Frozen, replace
 
 _IGNORED_UNLESS_ROOT = ("user", "group", "chroot", "process.priority")
 _LOWEST_BACKLOG = -1
@@ -47,8 +47,7 @@ class System(Protocol):
         """Look up the number of a group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Frozen):
     """How the process was started; `testing` is `-t`, which looks at more and starts nothing."""
 
     file: str

@@ -4,9 +4,9 @@ Pure; the blocking client and the HTTP front share it.
 """
 
 import re
-from dataclasses import dataclass
 
 from kraal.errors import RemoteProtocolError
+from kraal.fields import Frozen
 
 MAX_HEAD_SIZE = 1 << 20
 
@@ -14,8 +14,7 @@ MAX_HEAD_SIZE = 1 << 20
 _END_OF_HEAD = re.compile(rb"(?:\A|\r?\n)\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Frozen):
     """Status and headers of a response; header names keep their spelling, `Status` is taken out."""
 
     status: int

@@ -9,7 +9,6 @@ import selectors
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +18,7 @@ from kraal.fastcgi.connection import ClientConnection
 from kraal.fastcgi.events import ClientEvent, RequestEnded, StderrData, StdoutData, Values
 from kraal.fastcgi.records import Pair, ProtocolStatus
 from kraal.fastcgi.states import ClientState
+from kraal.fields import Frozen
 
 Address = str | tuple[str, int]  # the path of a Unix socket, or host and port
 Params = Mapping[str, str | bytes]
@@ -28,8 +28,7 @@ READ_SIZE = 1 << 18
 _BODY_CHUNK = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Frozen):
     """A whole answer."""
 
     status: int

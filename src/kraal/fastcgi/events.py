@@ -1,23 +1,20 @@
 """What the bytes of a FastCGI connection mean, as one value per thing that happens."""
 
-from dataclasses import dataclass
-
 from kraal.fastcgi import records
 from kraal.fastcgi.records import ProtocolStatus
+from kraal.fields import Frozen
 
 # -- events of the application's side --
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBegun:
+class RequestBegun(Frozen):
     """A request starts; its params follow."""
 
     request_id: int
     keep_connection: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ParamsComplete:
+class ParamsComplete(Frozen):
     """All params are here, in their order; a name may occur more than once and the last one counts."""
 
     request_id: int
@@ -28,30 +25,26 @@ class ParamsComplete:
         return dict(self.pairs)
 
 
-@dataclass(frozen=True, slots=True)
-class BodyData:
+class BodyData(Frozen):
     """A piece of the request's body, never empty."""
 
     request_id: int
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BodyEnd:
+class BodyEnd(Frozen):
     """The request's body is complete."""
 
     request_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(Frozen):
     """The web server lost interest; the request still has to be ended."""
 
     request_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRefused:
+class RequestRefused(Frozen):
     """A request was begun that we cannot serve; `reply` is to be sent.  The running one goes on."""
 
     request_id: int
@@ -59,8 +52,7 @@ class RequestRefused:
     reply: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ManagementRequest:
+class ManagementRequest(Frozen):
     """The peer asked about us, not for a page; `reply` is to be sent."""
 
     type: int
@@ -70,24 +62,21 @@ class ManagementRequest:
 # -- events of the web server's side --
 
 
-@dataclass(frozen=True, slots=True)
-class StdoutData:
+class StdoutData(Frozen):
     """A piece of the response, never empty."""
 
     request_id: int
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StderrData:
+class StderrData(Frozen):
     """A piece of what the application wants logged, never empty."""
 
     request_id: int
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(Frozen):
     """The response is complete, or the request was refused."""
 
     request_id: int
@@ -95,15 +84,13 @@ class RequestEnded:
     protocol_status: ProtocolStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Frozen):
     """The answer to GET_VALUES: those of the asked values that the application knows."""
 
     pairs: tuple[records.Pair, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TypeUnknown:
+class TypeUnknown(Frozen):
     """The application does not know this type of management record."""
 
     type: int
@@ -112,8 +99,7 @@ class TypeUnknown:
 # -- events of both sides --
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
+class ConnectionClosed(Frozen):
     """The peer sends no more, and at a moment when it may stop."""
 
 

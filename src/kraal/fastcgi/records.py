@@ -6,10 +6,10 @@ The specification: https://fastcgi-archives.github.io/FastCGI_Specification.html
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from kraal.errors import LocalProtocolError, RemoteProtocolError
+from kraal.fields import Frozen
 
 VERSION = 1
 HEADER_SIZE = 8
@@ -65,8 +65,7 @@ class ProtocolStatus(IntEnum):
     UNKNOWN_ROLE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Frozen):
     """The first eight bytes of a record.  `type` is a plain number: it may be one that nobody knows."""
 
     type: int
@@ -79,8 +78,7 @@ class Header:
         return HEADER_SIZE + self.content_length + self.padding_length
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Frozen):
     """A whole record without its padding."""
 
     type: int
@@ -88,16 +86,14 @@ class Record:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BeginBody:
+class BeginBody(Frozen):
     """What BEGIN_REQUEST says.  `role` is a plain number: it may be one that nobody knows."""
 
     role: int
     keep_connection: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EndBody:
+class EndBody(Frozen):
     """What END_REQUEST says."""
 
     app_status: int

@@ -5,14 +5,14 @@ Pure.  Access lists and capabilities are not looked at: they are rare, and `--us
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 READ = 4
 ENTER = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Frozen):
     """A user of the system with all groups."""
 
     name: str
@@ -21,8 +21,7 @@ class Account:
     groups: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryStat:
+class DirectoryStat(Frozen):
     """What decides about access to one directory."""
 
     path: str

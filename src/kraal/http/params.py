@@ -5,9 +5,9 @@ Pure; the values are bytes as they came, for PHP decides itself what they mean.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kraal.fastcgi.records import Pair
+from kraal.fields import Frozen
 from kraal.http.routing import Script
 
 Header = tuple[bytes, bytes]
@@ -21,8 +21,7 @@ _HOST_NAME = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d+)?\Z")
 _NOT_PASSED = frozenset({b"proxy", b"transfer-encoding", b"content-type", b"content-length"})
 
 
-@dataclass(frozen=True, slots=True)
-class WebRequest:
+class WebRequest(Frozen):
     """What the web server knows about a request.  `target` is the path as sent, still encoded."""
 
     method: str

@@ -1,10 +1,9 @@
 """Write the configuration of the pool behind the HTTP front.  Pure."""
 
-from dataclasses import dataclass
+from kraal.fields import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Frozen):
     """What differs from one run to the next.  `user` is None when we are not root."""
 
     socket: str

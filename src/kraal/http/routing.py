@@ -5,9 +5,10 @@ Pure: it asks a small view of the site's files.  The rules are those of the usua
 """
 
 import re
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, unquote_to_bytes
+
+from kraal.fields import Frozen
 
 SCRIPT_SUFFIX = ".php"
 FRONT_CONTROLLER = "index.php"
@@ -28,8 +29,7 @@ class Files(Protocol):
     def is_directory(self, path: str) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Frozen):
     """Run this script.  `script_name` and `path_info` are URL paths."""
 
     script_filename: str
@@ -37,22 +37,19 @@ class Script:
     path_info: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Static:
+class Static(Frozen):
     """Send this file."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Frozen):
     """Send the browser to this URL path: a directory was asked for without its slash."""
 
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Frozen):
     """There is nothing here, or nothing to show."""
 
 
@@ -96,8 +93,7 @@ def is_source(name: str) -> bool:
     return _SOURCE.search(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
+class _Site(Frozen):
     files: Files
     root: str
     local_pages: frozenset[str]

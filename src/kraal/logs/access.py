@@ -7,10 +7,10 @@ read (config/access_format.py).
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from kraal.config.access_format import JSON, PLACEHOLDER, modifier_of
+from kraal.fields import Frozen
 
 
 class Item(IntEnum):
@@ -56,8 +56,7 @@ class Form(IntEnum):
 Step = tuple[int, int, str]  # item, form, text
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Frozen):
     """The access log of a pool."""
 
     path: str

@@ -7,10 +7,10 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from mmap import mmap
 
+from kraal.fields import Mutable, field
 from kraal.logs.output import END_OF_REQUEST, Said, Stream, WorkerOutput
 from kraal.unix import memory
 from kraal.unix.loop import Loop
@@ -26,8 +26,7 @@ _LAST_TURN = 1024
 _STDERR_SIZE = 1 << 18
 
 
-@dataclass(slots=True)
-class Pipes:
+class Pipes(Mutable):
     """The pipes of one worker that is about to be born.
 
     `unfinished` is a byte that the worker can see: not zero while the manager reads, or holds text of a

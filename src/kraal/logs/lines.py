@@ -2,9 +2,9 @@
 
 import re
 import time
-from dataclasses import dataclass
 
 from kraal.config.model import LogLevel
+from kraal.fields import Frozen
 
 # However long a prefix is, so much of the text stands on a line.
 _LEAST_ROOM = 64
@@ -18,8 +18,7 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Frozen):
     """Who speaks, for lines at level debug."""
 
     pid: int
@@ -56,16 +55,14 @@ def syslog_heading(level: LogLevel, origin: Origin | None = None) -> str:
     return f"[{level.name}] {str(origin).partition(', ')[2] if origin else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Frozen):
     """What stands around the text of a line, and again around each part if it has to be cut."""
 
     prefix: bytes
     quote: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(Frozen):
     """A stream of a worker, whose line may come in several pieces."""
 
     pool: str

@@ -4,8 +4,9 @@ Bytes in, text out: a newline in the text ends a line, and what follows the last
 Nothing is cut here; the log knows how long its lines may be.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from kraal.fields import Frozen
 
 # php-fpm's mark for the end of a request, written by the worker among what the script writes.
 END_OF_REQUEST = b"\0fscf\0"
@@ -20,8 +21,7 @@ class Stream(IntEnum):
     STDERR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Frozen):
     """Text of one stream; `closed` if it ends because the stream was closed."""
 
     stream: Stream

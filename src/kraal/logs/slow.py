@@ -4,8 +4,7 @@ A frame is told with the place that it was called from, so where the innermost o
 php-fpm's lines; the head says it.  What is ours in the head has the form of php-fpm's `script_filename = …`.
 """
 
-from dataclasses import dataclass
-
+from kraal.fields import Frozen
 from kraal.glimpse import Glimpse, Missing
 from kraal.logs.lines import clean, stamp
 from kraal.scoreboard import WorkerState
@@ -15,8 +14,7 @@ from kraal.stack import Frame, Kind
 _BEYOND = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """A slow request."""
 
     pool: str

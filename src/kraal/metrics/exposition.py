@@ -1,8 +1,9 @@
 """The text format of Prometheus, version 0.0.4.  Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from kraal.fields import Frozen
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -15,8 +16,7 @@ class Kind(Enum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Frozen):
     """One line.  `suffix` is what a histogram puts behind the name."""
 
     value: int | float
@@ -24,8 +24,7 @@ class Sample:
     suffix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Frozen):
     """All samples of one name."""
 
     name: str

@@ -1,8 +1,8 @@
 """Which figures there are: of a master and of its pools.  Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from kraal.fields import Frozen
 from kraal.ledger import BOUNDS, Ending, Entries, Histogram
 from kraal.metrics.exposition import Family, Kind, Sample, histogram
 from kraal.report import Report
@@ -12,8 +12,7 @@ from kraal.tables import STAGES
 _CLASSES = ("other", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolView:
+class PoolView(Frozen, kw_only=True):
     """What is seen of a pool.  All of it is foreign."""
 
     name: str
@@ -22,8 +21,7 @@ class PoolView:
     pss: int | None = None  # bytes of all workers; None: the system does not tell
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Frozen):
     """What is seen of a master."""
 
     version: str
@@ -31,16 +29,14 @@ class View:
     pools: Sequence[PoolView]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Frozen):
     """What a master says of its pools: who is served when he comes, and who is not."""
 
     up: Sequence[str] = ()
     down: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
+class _Figure(Frozen):
     """A family with one sample a pool; None: there is none."""
 
     name: str
@@ -131,8 +127,7 @@ _FIGURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _OpcacheFigure:
+class _OpcacheFigure(Frozen):
     """A family of OPcache's; with a label, a sample for each of its values."""
 
     name: str

@@ -1,7 +1,8 @@
 """As much of HTTP as a scrape needs: one request a connection, of which the first line counts.  Pure."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from kraal.fields import Frozen
 
 MOST = 8192  # bytes of a request's head
 _END = b"\r\n\r\n"
@@ -25,8 +26,7 @@ class Question(Enum):
     READY = "/ready"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Frozen):
     """An answer."""
 
     status: int
@@ -34,8 +34,7 @@ class Page:
     kind: str = _TEXT
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Frozen):
     """A request that can be answered."""
 
     question: Question

@@ -2,13 +2,12 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 
 from kraal.errors import StartError
+from kraal.fields import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Acl:
+class Acl(Frozen):
     """User and group ids."""
 
     users: tuple[int, ...] = ()

@@ -6,11 +6,11 @@ A message is one byte of kind and a text.  The master treats what it receives as
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import ClassVar
 
+from kraal.fields import Frozen
 from kraal.unix import parcels
 
 MAX_MESSAGE = 16384
@@ -39,8 +39,7 @@ class Kind(IntEnum):
     GRANT = 22  # master: so many of those that were claimed
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Frozen):
     """The payload of OUTPUT."""
 
     stream: int  # the worker's descriptor

@@ -7,9 +7,9 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from kraal.fields import Frozen
 from kraal.unix.listener import Listener, describe, opened
 
 _FIRST = 3  # SD_LISTEN_FDS_START
@@ -32,8 +32,7 @@ class Giver(Enum):
     MASTER = auto()  # goes on listening until we have taken over, or for good if we cannot
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Frozen):
     """What the environment says about one descriptor."""
 
     fd: int
@@ -74,8 +73,7 @@ def _from_systemd(environ: Mapping[str, str], pid: int) -> Iterator[Passed]:
         yield Passed(_FIRST + index, Giver.SYSTEMD, name=name or None)
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
+class Inherited(Frozen):
     """A socket that was passed and does listen."""
 
     listener: Listener

@@ -6,9 +6,9 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from kraal.errors import StartError
+from kraal.fields import Frozen, field
 from kraal.unix.acl import Acl, grant, revoke
 
 # As large as the kernel's net.core.somaxconn allows: it cuts the number itself.
@@ -23,8 +23,7 @@ class OwnershipError(StartError):
     """A socket file cannot be given to whom the pool says; php-fpm names the pool in such errors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership:
+class Ownership(Frozen):
     """Of a socket file; -1 leaves user or group as they are, and with an ACL they are not touched."""
 
     uid: int = -1
@@ -33,8 +32,7 @@ class Ownership:
     acl: Acl = field(default_factory=Acl)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Frozen):
     """A resolved address to listen on."""
 
     family: int
@@ -51,8 +49,7 @@ class Place:
         return f"{self.host}:{self.address[1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Frozen):
     """An open socket; if it is `ours`, its file goes when we go."""
 
     socket: socket.socket

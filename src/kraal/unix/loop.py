@@ -12,20 +12,22 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 Callback = Callable[[], None]
 
 
-@dataclass(order=True, slots=True)
 class Timer:
     """A call in the future.  `cancel` it, or forget it."""
 
-    when: float
-    order: int
-    callback: Callback | None = field(compare=False)
+    def __init__(self, when: float, order: int, callback: Callback) -> None:
+        self.when = when
+        self.order = order
+        self.callback: Callback | None = callback
+
+    def __lt__(self, other: "Timer") -> bool:
+        return (self.when, self.order) < (other.when, other.order)
 
     def cancel(self) -> None:
         """Do not call."""

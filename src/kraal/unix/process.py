@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import NewType
+
+from kraal.fields import Frozen
 
 Pid = NewType("Pid", int)
 
@@ -22,8 +23,7 @@ _FIRST_FREE = 64
 _OURS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Frozen):
     """How a process ended."""
 
     pid: Pid

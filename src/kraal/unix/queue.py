@@ -6,7 +6,8 @@ import socket
 import stat
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 # linux/sock_diag.h, linux/unix_diag.h, linux/netlink.h, linux/tcp.h
 _NETLINK_SOCK_DIAG = 4
@@ -25,8 +26,7 @@ _NUMBERS = struct.Struct("=II")
 _ANSWER_SIZE = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
+class Depth(Frozen):
     """Of a queue.  Limit 0: unknown."""
 
     waiting: int

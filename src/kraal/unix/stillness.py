@@ -8,7 +8,8 @@ all the time, unless it was moved to another one.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 _PROCESSOR = 36  # field of stat, behind the name; see proc(5)
 _RUNNING = "R"
@@ -19,8 +20,7 @@ class Hidden(Exception):
     """Nothing is to be seen of the process: it is gone, or /proc is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Frozen):
     """A process at one moment."""
 
     state: str  # a letter, see proc(5)

@@ -1,7 +1,8 @@
 """What the kernel tells of a process: whose child it is, how long it has run, how much memory it has."""
 
 import os
-from dataclasses import dataclass
+
+from kraal.fields import Frozen
 
 _TICK: int = os.sysconf("SC_CLK_TCK")
 _PAGE: int = os.sysconf("SC_PAGE_SIZE")
@@ -9,8 +10,7 @@ _PAGE: int = os.sysconf("SC_PAGE_SIZE")
 _PARENT, _CPU, _STARTED, _RSS = 1, slice(11, 15), 19, 21
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class Vitals(Frozen, kw_only=True):
     """Of one process.  With `started` its number means nobody else."""
 
     parent: int
