@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kraal import php, slowlog, succession
+from kraal import php, slowlog, succession, title
 from kraal.boot import Php
 from kraal.config.dump import lines
 from kraal.config.model import Config
@@ -211,7 +211,6 @@ def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> in
     waiter = daemon.start() if config.global_.daemonize else None
     nice = priority.own()
     files = _limit(config)
-    _title("master process", config)
     log.echo = _on_stderr(config, options)
     setting = _setting(settings, files, passed=passed, nice=nice)
     Master(config, setting, log, waiter.succeed if waiter else lambda: None).run()
@@ -234,7 +233,7 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         log.echo = _on_stderr(config, options)
         _warn(config, log)
         files = _limit(config, task.estate.files)
-        _title("new master process", config)
+        title.show("new master process", config.file)
         setting = _setting(settings, files, master=task.master)
         setting = replace(setting, arguments=_hold_back(config, task))
         Successor(config, setting, log, task).run()
@@ -257,7 +256,7 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
     except StartError as error:
         # The successor could open it: that was a moment ago, and what serves is to go on.
         log.error(str(error))
-    _title("master process", config)
+    title.show("master process", config.file)
     files, nice = left.old.files, left.old.nice
     with suppress(Error, OSError):
         if left.nice is not None:
@@ -327,9 +326,3 @@ def _limit(config: Config, before: int | None = None) -> int | None:
         privileges.set_priority(config.global_.process_priority)
     soft = privileges.raise_files()
     return None if config.global_.rlimit_files else before or soft
-
-
-def _title(what: str, config: Config) -> None:
-    from setproctitle import setproctitle
-
-    setproctitle(f"kraal: {what} ({config.file})")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from kraal import accessfiles, pidfile, report, roster, stopping
+from kraal import accessfiles, pidfile, report, roster, stopping, title
 from kraal.config.model import Config
 from kraal.emergency import Emergency
 from kraal.errors import StartError
@@ -93,6 +93,8 @@ class Master:
         self._managers.allotment.open()
         self._exporter.start()
         self._managers.start()
+        # Behind them, who have much to do meanwhile.
+        self._loop.call_later(0, partial(title.show, "master process", self._config.file))
 
     def _on_launched(self) -> None:
         self._log.notice("ready to handle connections")

@@ -1,6 +1,6 @@
 """A pool manager: loads PHP once, as the pool's user, and keeps as many workers as are wanted.
 
-Executed by the master (`python -m kraal.pool`), never imported by it.  What it decides is in `sizing`
+Executed by the master (launcher.py), never imported by it.  What it decides is in `sizing`
 and `stopping`; what it does with the system is in `unix`.
 """
 
@@ -299,7 +299,3 @@ def main() -> int:
             channel.offer(Kind.LOG, message(Level.ERROR, line))
         return Exit.SOFTWARE
     return Exit.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ serves does the master execute itself, with the same process id, and own what bo
 """
 
 import os
-import pickle
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -107,6 +106,8 @@ def _read(fd: int) -> str:
 
 def hand_over(line: socket.socket, estate: Estate, kept: Sequence[str], config: Config) -> None:
     """Give the master what was started; the descriptors keep their order and get other numbers."""
+    import pickle  # starts do without
+
     fds = estate.descriptors()
     order = {fd: index for index, fd in enumerate(fds)}
     left = Inheritance(old=Estate(), new=estate.numbered(order.__getitem__), kept=tuple(kept))
@@ -136,6 +137,8 @@ def received(descriptors: Sequence[int]) -> Inheritance:
 
 def configuration(left: Inheritance) -> Config:
     """The configuration that the successor read."""
+    import pickle
+
     with os.fdopen(left.config, "rb") as file:
         file.seek(0)  # it was written through this descriptor
         config: Config = pickle.load(file)

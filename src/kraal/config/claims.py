@@ -5,8 +5,6 @@ Only what must collide counts.  `::` and an IPv4 address do or do not, as the sy
 left to the moment of listening.
 """
 
-from ipaddress import IPv6Address, ip_address
-
 from kraal.config.address import Address, UnixAddress
 
 _ANY = {4: "0.0.0.0", 6: "::", 0: ""}
@@ -50,6 +48,8 @@ def _place(address: Address) -> tuple[str, str]:
 
 
 def _host(text: str) -> str:
+    from ipaddress import IPv6Address, ip_address  # Unix sockets do without
+
     try:
         address = ip_address(text)
     except ValueError:

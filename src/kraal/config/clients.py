@@ -3,8 +3,6 @@
 php-fpm knows literal addresses; networks (`10.0.0.0/8`) and spaces around the commas are kraal's own.
 """
 
-from ipaddress import ip_network
-
 from kraal.fields import Frozen
 
 WRONG = "Wrong IP address '{}' in listen.allowed_clients"
@@ -37,6 +35,8 @@ def parse_clients(text: str) -> Clients:
 
 
 def _network(text: str) -> tuple[str, int] | None:
+    from ipaddress import ip_network  # most pools have no such list
+
     try:
         network = ip_network(text, strict=False)
     except ValueError:

@@ -4,7 +4,6 @@ Here a name gets its meaning: directive, array, or a mistake with the nearest na
 Nothing is looked up outside, and nothing is compared with anything else: that is `settle`'s part.
 """
 
-import difflib
 from collections.abc import Iterable
 
 from kraal.config.directives import ARRAYS, GLOBAL, POOL, Directive
@@ -64,6 +63,8 @@ def nearest_name(name: str, names: Iterable[str], cutoff: float = 0.75) -> str |
     """Guess what somebody meant who wrote a name that there is not."""
     if len(name) > _LONGEST_NAME:
         return None
+    import difflib  # for mistakes alone
+
     return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)), None)
 
 
