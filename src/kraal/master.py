@@ -83,6 +83,8 @@ class Master:
         # An instance that was killed has left its file, and perhaps pools that are about to leave.
         pid_file = self._config.global_.pid
         patience = _LETTING_GO if pid_file and pidfile.is_stale(pid_file) else 0.0
+        if patience:
+            self._show_title()  # that may last
         self._listeners.open(self._config.listening, self._setting.passed, patience=patience)
         self._reports = report.create()
         self._roster = roster.create(self._config.pools, time.time())
@@ -94,7 +96,10 @@ class Master:
         self._exporter.start()
         self._managers.start()
         # Behind them, who have much to do meanwhile.
-        self._loop.call_later(0, partial(title.show, "master process", self._config.file))
+        self._loop.call_later(0, self._show_title)
+
+    def _show_title(self) -> None:
+        title.show("master process", self._config.file)
 
     def _on_launched(self) -> None:
         self._log.notice("ready to handle connections")

@@ -299,3 +299,7 @@ def main() -> int:
             channel.offer(Kind.LOG, message(Level.ERROR, line))
         return Exit.SOFTWARE
     return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

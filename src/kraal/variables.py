@@ -7,6 +7,7 @@ the same parser, and only when the first `${NAME}` comes up.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 
 from kraal import php, phpini
 from kraal.boot import Php
@@ -47,6 +48,11 @@ class Variables(Mapping[str, str]):
             self._add(phpini.entries(self._php.defines, ()), "-d")
         return self._read
 
+    def setting(self, name: str) -> str | None:
+        """One of PHP's settings.  Files in which its name does not occur need not be understood."""
+        texts = chain(map(_text, ini_files(self._php)), self._php.defines)
+        return self.settings().get(name) if any(name in text for text in texts) else None
+
     def _add(self, text: str, file: str) -> None:
         everywhere = True
         assert self._read is not None, "only settings() adds"
@@ -86,7 +92,7 @@ def _text(file: str) -> str:
 
 def config_file(given: str | None, prefix: str | None, variables: Variables) -> str:
     """Where the configuration is: `-y`, PHP's setting fpm.config, or php-fpm's own place."""
-    named = given or variables.settings().get("fpm.config")
+    named = given or variables.setting("fpm.config")
     if named:
         return named
     return php.DEFAULT_CONFIG if prefix is None else f"{prefix}/etc/php-fpm.conf"

@@ -330,7 +330,7 @@ def test_reload_runs_what_was_installed_meanwhile_and_what_is_broken_never(
     server = start_kind("kraal")
     held = Held(server)
     (old,) = server.workers()
-    for module in ("cli.py", "worker.py", "pool.py"):
+    for module in ("title.py", "worker.py", "pool.py"):
         installation.change(module, lambda text: text.replace('"kraal: ', '"renewed: '))
     reload(server)
     assert processes.command_line(server.pid).startswith("renewed: master process")

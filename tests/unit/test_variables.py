@@ -48,6 +48,16 @@ def test_php_ini_may_be_a_file_or_in_a_folder_under_two_names(tmp_path: Path) ->
     assert Variables({}, php(tmp_path))["a"] == "first"
 
 
+def test_one_setting_is_found_in_files_and_definitions(tmp_path: Path) -> None:
+    write(tmp_path / "php.ini", "fpm.config = a\n")
+
+    assert Variables({}, php(tmp_path)).setting("fpm.config") == "a"
+    assert Variables({}, php(tmp_path, None, "fpm.config=b")).setting("fpm.config") == "b"
+    assert Variables({}, NOTHING).setting("fpm.config") is None
+    write(tmp_path / "php.ini", "; fpm.config = a\n")
+    assert Variables({}, php(tmp_path)).setting("fpm.config") is None
+
+
 def test_an_ini_file_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     assert "a" not in Variables({}, php(tmp_path / "missing", tmp_path / "missing"))
 

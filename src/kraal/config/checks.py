@@ -4,7 +4,7 @@ Each check yields what it finds and says which directives it is about, so that w
 can name the line, and can be silent where one of them could not be read in the first place.
 """
 
-import string
+import re
 from collections.abc import Iterator
 
 from kraal.config.access_format import complaint
@@ -15,7 +15,6 @@ from kraal.fields import Frozen
 MIN_LOG_LIMIT = 512
 MAX_BODY_BUFFER = 1 << 20
 _MECHANISMS = ("epoll", "poll", "select")
-_URI = frozenset(string.ascii_letters + string.digits + "/_-.~")
 
 
 class Finding(Frozen):
@@ -167,7 +166,7 @@ def _check_uri(path: str, name: str, page: str, *, at_least: int) -> Iterator[Fi
         yield Finding(f"the {page} path '{path}' must start with a '/'", (name,))
     elif len(path) < at_least:
         yield Finding(f"the {page} path '{path}' is not long enough", (name,))
-    elif not _URI.issuperset(path):
+    elif not re.fullmatch(r"[A-Za-z0-9/_.~-]*", path):
         allowed = "[alphanum]/_-.~"
         text = f"the {page} path '{path}' must contain only the following characters '{allowed}'"
         yield Finding(text, (name,))

@@ -1,6 +1,5 @@
 """Starting, ending and describing processes."""
 
-import ctypes
 import fcntl
 import os
 import signal
@@ -47,6 +46,8 @@ def _signal_name(number: int) -> str:
 
 
 def _prctl(option: int, value: int) -> None:
+    import ctypes  # a master does without
+
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
