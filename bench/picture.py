@@ -1,10 +1,13 @@
-"""A picture of ratios: bars in an SVG file, without any library."""
+"""Pictures of figures: bars and lines in SVG files, without any library."""
 
+import math
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 760, 190, 60, 14, 14
+_HEIGHT = 150  # of a panel of lines
+_LINES = ("#2a7f62", "#c06c4b", "#7a86b8", "#b9a44c", "#8c4a8c", "#555555", "#4aa3b9", "#a33a3a")
 _COLOURS = {
     "kraal": "#2a7f62",
     "php-fpm": "#7a86b8",
@@ -39,8 +42,43 @@ def draw(file: Path, title: str, ratios: Mapping[str, Mapping[str, float]]) -> N
         )
         parts.append(_text(x + 17, y + 11, server))
         x += 100
-    size = f'width="{_WIDTH}" height="{y + 24}" viewBox="0 0 {_WIDTH} {y + 24}"'
-    back = f'<rect width="{_WIDTH}" height="{y + 24}" fill="#ffffff"/>'
+    _write(file, parts, y + 24)
+
+
+def lines(file: Path, title: str, panels: Mapping[str, Mapping[str, Mapping[int, float]]]) -> None:
+    """A panel for each unit, in it a line for each name, over numbers that grow by factors."""
+    parts = [_text(10, 24, title, size=15)]
+    names = list(dict.fromkeys(name for series in panels.values() for name in series))
+    for index, (unit, series) in enumerate(panels.items()):
+        top = 60 + index * (_HEIGHT + 50)
+        numbers = {number for line in series.values() for number in line}
+        across = (_WIDTH - 2 * _RIGHT) / max(math.log(max(numbers)), 1.0)
+        largest = max(value for line in series.values() for value in line.values()) or 1.0
+        parts.append(_text(10, top - 8, f"{unit}; at most {largest:.3g}"))
+        parts.append(f'<path d="M{_RIGHT} {top}v{_HEIGHT}H{_WIDTH - _RIGHT}" stroke="#333" fill="none"/>')
+        parts += [_text(_RIGHT + math.log(n) * across - 4, top + _HEIGHT + 18, f"{n:,}") for n in numbers]
+        for name, line in series.items():
+            points = [
+                (_RIGHT + math.log(n) * across, top + _HEIGHT * (1 - value / largest))
+                for n, value in line.items()
+            ]
+            colour, path = (
+                _LINES[names.index(name) % len(_LINES)],
+                " ".join(f"{x:.1f},{y:.1f}" for x, y in points),
+            )
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
+    bottom = 60 + len(panels) * (_HEIGHT + 50)
+    for index, name in enumerate(names):
+        x, y = 10 + index % 4 * 180, bottom + index // 4 * 20
+        parts.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{_LINES[index % len(_LINES)]}"/>')
+        parts.append(_text(x + 17, y + 11, name))
+    _write(file, parts, bottom + 20 * math.ceil(len(names) / 4) + 10)
+
+
+def _write(file: Path, parts: list[str], height: int) -> None:
+    size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
+    back = f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>'
     file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{back}{"".join(parts)}</svg>\n')
 
 

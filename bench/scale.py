@@ -77,11 +77,9 @@ def measure(host: Host, command: str) -> Figures:
 
 
 def _configuration(directory: Path, host: Host) -> str:
-    user = "user = www-data\n" if os.geteuid() == 0 else ""
-    lines = "".join(f"{name} = {value}\n" for name, value in host.directives)
     text = f"[global]\nerror_log = {directory}/log\npid = {directory}/pid\n"
     for number in range(host.pools):
-        text += f"[pool{number}]\n{user}listen = {directory}/{number}.sock\n{lines}"
+        text += servers.section(f"pool{number}", f"{directory}/{number}.sock", dict(host.directives))
     return text
 
 

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 STATIC = {"pm": "static", "pm.max_children": "4"}
-_START_TIMEOUT = 20.0
+_START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 15.0
 _READY = "ready to handle connections"
 # Scripts are dated back: OPcache does not keep a file that changed within the last two seconds.
@@ -40,7 +40,11 @@ class Server:
 
     def processor_ns(self) -> int:
         """Processor time that the workers have used so far, user and kernel together."""
-        return sum(_processor_ns(pid) for pid in self.workers)
+        return processor_ns(self.workers)
+
+    def overseers(self) -> tuple[int, ...]:
+        """The master, and all below it but the workers."""
+        return (self.master, *(self.descendants().keys() - {*self.workers}))
 
     def times_ready(self) -> int:
         """How often it has said that it is ready: after its start, and after each reload."""
@@ -106,11 +110,12 @@ def running(
     pm: Mapping[str, str] = STATIC,
     options: Mapping[str, str] | None = None,
     port: int | None = None,
+    more: str = "",
 ) -> Iterator[Server]:
     """The server, for the time of a block.
 
-    `pm` are the directives that say how many workers it has, `options` those of [global].  It listens on a
-    Unix socket, or on a port.
+    `pm` are the directives that say how many workers it has, `options` those of [global], `more` are
+    sections beside it.  It listens on a Unix socket, or on a port.
     """
     begun = launch(name, command, directory, scan_dir, pm=pm, options=options, port=port)
     try:
@@ -137,7 +142,7 @@ def launch(
     """Start a server, and wait for nothing.  The arguments are those of `running`."""
     socket, log = f"127.0.0.1:{port}" if port else f"{directory}/{name}.sock", directory / f"{name}.log"
     configuration = directory / f"{name}.conf"
-    configuration.write_text(_configuration(socket, log, pm, options or {}))
+    configuration.write_text(_configuration(socket, log, pm, options or {}) + more)
     with open(directory / f"{name}.out", "wb") as output:
         begun = time.monotonic()
         process = subprocess.Popen(
@@ -152,20 +157,17 @@ def launch(
 
 
 def _configuration(socket: str, log: Path, pm: Mapping[str, str], options: Mapping[str, str]) -> str:
-    user = "www-data" if os.geteuid() == 0 else None
-    group = pwd.getpwnam(user).pw_gid if user else None
-    account = [f"user = {user}", f"group = {group}"] if user else []
-    lines = [
-        "[global]",
-        f"error_log = {log}",
-        *(f"{directive} = {value}" for directive, value in options.items()),
-        "[www]",
-        *account,
-        f"listen = {socket}",
-        "listen.mode = 0666",
-        *(f"{directive} = {value}" for directive, value in pm.items()),
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [f"{directive} = {value}" for directive, value in {"error_log": str(log), **options}.items()]
+    return "\n".join(["[global]", *lines]) + "\n" + section("www", socket, pm)
+
+
+def section(pool: str, socket: str, directives: Mapping[str, str]) -> str:
+    """A pool of the configuration; its user is www-data if there is a choice."""
+    account = {}
+    if os.geteuid() == 0:
+        account = {"user": "www-data", "group": str(pwd.getpwnam("www-data").pw_gid)}
+    settings = account | {"listen": socket, "listen.mode": "0666"} | dict(directives)
+    return "".join([f"[{pool}]\n", *(f"{directive} = {value}\n" for directive, value in settings.items())])
 
 
 def _wait_for_workers(name: str, process: subprocess.Popen[bytes], log: Path, number: int) -> tuple[int, ...]:
@@ -223,6 +225,11 @@ def _stat(pid: int) -> list[str]:
 def _parent(pid: int) -> int:
     fields = _stat(pid)
     return int(fields[1]) if fields else 0
+
+
+def processor_ns(pids: Iterable[int]) -> int:
+    """Processor time that they have used so far, user and kernel together."""
+    return sum(map(_processor_ns, pids))
 
 
 def _processor_ns(pid: int) -> int:
