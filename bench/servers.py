@@ -117,7 +117,7 @@ def running(
     `pm` are the directives that say how many workers it has, `options` those of [global], `more` are
     sections beside it.  It listens on a Unix socket, or on a port.
     """
-    begun = launch(name, command, directory, scan_dir, pm=pm, options=options, port=port)
+    begun = launch(name, command, directory, scan_dir, pm=pm, options=options, port=port, more=more)
     try:
         number = int(pm.get("pm.start_servers", pm["pm.max_children"]))
         # kraal's access log is written by one more process, whose time counts as well.
@@ -138,6 +138,7 @@ def launch(
     pm: Mapping[str, str] = STATIC,
     options: Mapping[str, str] | None = None,
     port: int | None = None,
+    more: str = "",
 ) -> Launched:
     """Start a server, and wait for nothing.  The arguments are those of `running`."""
     socket, log = f"127.0.0.1:{port}" if port else f"{directory}/{name}.sock", directory / f"{name}.log"
