@@ -118,6 +118,7 @@ class Manager:
         self._loop.on_signal(signal.SIGQUIT, self._quit)
         self._frontdesk.open()
         gc.freeze()
+        gc.enable()  # see launcher.py
         streams.let_go_of_terminal(null)
         self._scales.check()
         begin = self._residents.start if self._residents else self._serve
