@@ -89,17 +89,18 @@ class Crew:
 
     def look(self, now: float, *, waiting: int = 0) -> Seen:
         """The pool as it is now."""
+        ordinary, staying = self.ordinary, self.staying
         idle: dict[int, float] = {
-            worker.pid: now - self._idle_since(worker) for worker in self.staying if self.is_idle(worker)
+            worker.pid: now - self._idle_since(worker) for worker in staying if self.is_idle(worker)
         }
-        leaving = len(self.leaving)
-        active = len(self.ordinary) - leaving - len(idle)
+        active, leaving = len(staying) - len(idle), len(ordinary) - len(staying)
         return Seen(idle=idle, active=active, leaving=leaving, waiting=waiting)
 
     def count(self) -> tuple[int, int]:
         """How many are idle and will stay, and how many have a request."""
-        active = sum(not self.is_idle(worker) for worker in self.ordinary)
-        return sum(self.is_idle(worker) for worker in self.staying), active
+        ordinary = self.ordinary
+        idle = [worker for worker in ordinary if self.is_idle(worker)]
+        return sum(worker.asked is Asked.NOT for worker in idle), len(ordinary) - len(idle)
 
     def sizes(self) -> dict[int, int]:
         """Bytes of memory by pid.  Who has served nothing is left out: his successor would be no smaller."""

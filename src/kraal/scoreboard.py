@@ -37,6 +37,9 @@ class Stage(IntEnum):
     FINISHING = 6
 
 
+_IDLE = Stage.IDLE.value  # compared a thousand times a second where there are a thousand workers
+
+
 class WorkerState(Frozen, kw_only=True):
     """One used slot.  Clock values are nanoseconds of the monotonic clock, `started_at` is of the epoch."""
 
@@ -230,7 +233,7 @@ class Scoreboard:
 
     def is_idle(self, index: int) -> bool:
         """Whether the worker in a slot has no request."""
-        return bool(self._slots[index].stage == Stage.IDLE)
+        return bool(self._slots[index].stage == _IDLE)
 
     def finished(self, index: int) -> float:
         """When the last request in a slot ended, in seconds of the monotonic clock; 0 without one."""
