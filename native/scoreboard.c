@@ -36,6 +36,8 @@ void scoreboard_open(void *base, uint32_t index, int alarm)
 	alarm_event = alarm;
 	slot = base ? scoreboard_slots(base) + index : NULL;
 	if (slot) {
+		/* The manager says so, too, but may learn it after the first request. */
+		slot->pid = getpid();
 		scoreboard_read_clock();
 		scoreboard_stage(KRAAL_STAGE_IDLE);
 	}

@@ -269,7 +269,7 @@ $found['open files'] = [];  // sockets are the server's business
 foreach (scandir('/proc/self/fd') as $fd) {
     $name = @readlink("/proc/self/fd/$fd");
     if ($name !== false && !str_starts_with($name, 'socket:')) {
-        $own = '~^/proc/\\d+|\\.\\w{6} \\(deleted\\)|kraal-(www|fresh)~';
+        $own = '~^/proc/\\d+|\\.\\w{6} \\(deleted\\)|kraal[-+](www|fresh)~';
         $found['open files'][] = preg_replace($own, '', $name);
     }
 }
