@@ -255,6 +255,7 @@ def test_batch_prints_them_again_and_again(start_kind: StartKind) -> None:
         assert next(heads)
         assert next(heads)
         process.send_signal(signal.SIGINT)
+        process.stdout.read()
     assert process.returncode == 130
 
 
