@@ -32,17 +32,31 @@ static void close_all(const int *fds, size_t count)
 	}
 }
 
-static void reply(int line, int32_t text)
+static bool reply(int line, int32_t text)
 {
-	while (send(line, &text, sizeof(text), MSG_NOSIGNAL) < 0 && errno == EINTR) {
-	}
+	ssize_t sent;
+	do {
+		sent = send(line, &text, sizeof(text), MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent == sizeof(text);
+}
+
+static bool is_known(int gate)
+{
+	char nothing;
+	ssize_t size;
+	do {
+		size = read(gate, &nothing, 1);
+	} while (size < 0 && errno == EINTR);
+	return size == 1;
 }
 
 /* What became of the last birth: a process id, or a negative errno. */
 static volatile int32_t borne;
 
 /* A worker is to be a child of the manager, which adopts the children of its descendants that end: so one that ends
- * at once bears it.  The worker waits until that is so, or its parent's end would look like the manager's.
+ * at once bears it.  The worker waits until that is so, or its parent's end would look like the manager's, and until
+ * the manager was told of it: one that nobody knows, as the nursery was killed meanwhile, would serve for ever.
  *
  * The one between is made by vfork: it borrows our memory, and only the worker's fork copies the tables of pages.
  * POSIX does not promise that fork works there; on Linux both are clone, and single threads have nothing to mend.
@@ -63,9 +77,10 @@ static bool bear(int line)
 			borne = worker < 0 ? -errno : worker;
 			_exit(0);
 		}
-		char nothing;
 		close(gate[1]);
-		(void)!read(gate[0], &nothing, 1);
+		if (!is_known(gate[0])) {
+			_exit(EXIT_SOFTWARE);
+		}
 		close(gate[0]);
 		return true;
 	}
@@ -74,7 +89,9 @@ static bool bear(int line)
 	}
 	while (middle > 0 && waitpid(middle, NULL, 0) < 0 && errno == EINTR) {
 	}
-	reply(line, borne);
+	if (reply(line, borne) && borne > 0) {
+		(void)!write(gate[1], "", 1);
+	}
 	close(gate[0]);
 	close(gate[1]);
 	return false;

@@ -72,6 +72,9 @@ class Master:
             stack.callback(pidfile.remove, self._config.global_.pid)
             stack.callback(self._managers.orphans.end)
             self._loop.run()
+            # Who asks once more is obeyed already: Python would put the default action back before its end.
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_IGN)
         if self._failure:
             raise self._failure
         self._log.notice("exiting, bye-bye!")

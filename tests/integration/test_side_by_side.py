@@ -24,6 +24,8 @@ OWN_FUNCTIONS = {
     "frankenphp_finish_request",
     "frankenphp_handle_request",
     "kraal_handle_request",
+    "kraal_before_fork",
+    "kraal_after_fork",
 }
 
 
