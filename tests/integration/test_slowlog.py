@@ -374,6 +374,8 @@ UNPRIVILEGED = [
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
 def test_stack_is_read_without_any_privilege_in_namespaces_of_its_own() -> None:
+    if subprocess.run([*UNPRIVILEGED, "true"], capture_output=True).returncode:
+        pytest.skip("namespaces are not permitted here")
     with workspace() as directory:
         shutil.chown(directory, 65534, 65534)
         address = f"{directory}/www.sock"

@@ -33,9 +33,13 @@ def spawn(
     environ: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that is ours to stop, in a session of its own."""
+    """Start a program that is ours to stop, in a session of its own.
+
+    It begins in /, as a service does: workers may not be able to come back to where the tests are.
+    """
     process = subprocess.Popen(
         [str(word) for word in argv],
+        cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
