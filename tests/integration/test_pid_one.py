@@ -125,6 +125,8 @@ def test_reload_keeps_the_process_and_reaps_who_was_there_before(start: Start) -
 def test_reload_that_fails_leaves_nobody_behind(start: Start) -> None:
     server = start()
     file = server.directory / "fpm.conf"
+    # Manager, nursery, two workers and, a moment later, who writes the access log.
+    wait_until(lambda: len(processes.descendants(server.pid)) == 5, what="all are there")
     before = processes.descendants(server.pid)
     file.write_text(file.read_text() + f"[second]\nlisten = {server.directory}/none/second.sock\n")
     server.send(signal.SIGUSR2)

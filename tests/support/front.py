@@ -17,6 +17,7 @@ from tests.support.servers import Kind, executable
 from tests.support.wait import wait_until
 
 READY = re.compile(r"kraal serves (?P<directory>.*) on http://127\.0\.0\.1:(?P<port>\d+) \(Ctrl-C stops\)\n")
+_TESTS = Path(__file__).parents[2]  # where the package of the tests is
 PHP_FPM = ("-F", "-O", "-R", "-y")
 
 
@@ -49,7 +50,8 @@ class Front:
         bystanders = processes.orphans()
         with output.open("wb") as log:
             argv = command(kind, site, "--port", "0", *arguments)
-            process = processes.spawn(argv, output=log, environ=environ)
+            found = {"PYTHONPATH": str(_TESTS)} if kind == "php-fpm" else {}
+            process = processes.spawn(argv, output=log, environ=found | dict(environ or {}))
         front = cls(process, output, 0, bystanders)
         wait_until(front._is_ready, at_most=30, what="the front is ready")
         return front
