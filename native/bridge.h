@@ -104,7 +104,7 @@ struct kraal_scoreboard {
 
 struct kraal_slot {
 	uint32_t sequence;     /* odd while the worker writes */
-	int32_t pid;           /* 0: the slot is free; written by the manager */
+	int32_t pid;           /* 0: the slot is free; written by the worker and its manager */
 	uint32_t stage;        /* enum kraal_stage */
 	uint16_t holding;      /* how many connections it has */
 	uint16_t parked;       /* it counts in the header's `parked` */

@@ -6,7 +6,6 @@ How a socket is opened is in `unix.listener`, what was passed to us in `unix.inh
 import grp
 import os
 import pwd
-import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from kraal.errors import StartError
 from kraal.estate import Socket
 from kraal.fields import replace
 from kraal.logs.error import ErrorLog
-from kraal.unix import handoff
+from kraal.unix import handoff, queue
 from kraal.unix.acl import Acl
 from kraal.unix.inherited import Giver, Inherited, Passed, adopt
 from kraal.unix.listener import (
@@ -298,9 +297,7 @@ class Retired:
 
     def has_waiting(self) -> bool:
         """Whether connections wait to be accepted."""
-        poll = select.poll()
-        poll.register(self._listener.socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return queue.is_readable(self._listener.socket.fileno())
 
     def close(self) -> None:
         """Let go; workers that have it hold it until they leave."""

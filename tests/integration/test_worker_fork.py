@@ -301,14 +301,7 @@ def test_zygote_ends_when_the_server_stops() -> None:
 )
 def test_a_reload_fails_with_the_reason_if_the_boot_or_a_hook_fails(boot: str, reason: str) -> None:
     with forking() as app:
-        first = app.residents()
-        program(app.server.directory / "worker.php", boot=boot)
-        app.server.send(signal.SIGUSR2)
-        lines = app.server.wait_log("worker script .*/worker.php: ")
-        assert reason in lines[0]
-        app.server.wait_log("reload failed: everything goes on as before")
-        assert app.run("echo 'still';").text == "still"
-        assert app.residents() == first
+        app.check_reload_fails(boot, reason)
 
 
 def test_a_hook_that_fails_later_is_tried_again() -> None:

@@ -53,14 +53,7 @@ def test_a_reload_fails_with_the_reason_if_the_script_does_not_boot() -> None:
         ("posix_kill(posix_getpid(), 9);", "was being started when its process exited on signal 9"),
     ):
         with application(number=2) as app:
-            first = app.residents()
-            program(app.server.directory / "worker.php", boot=boot)
-            app.server.send(signal.SIGUSR2)
-            lines = app.server.wait_log("worker script .*/worker.php: ")
-            assert reason in lines[0]
-            app.server.wait_log("reload failed: everything goes on as before")
-            assert app.run("echo 'still';").text == "still"
-            assert app.residents() == first
+            app.check_reload_fails(boot, reason)
 
 
 def test_who_cannot_boot_is_tried_again_and_everybody_else_is_served() -> None:

@@ -1,5 +1,6 @@
 """A server whose pool keeps a worker script loaded: it runs the scripts below `app/` in its requests."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,17 @@ class Application:
     def residents(self) -> set[int]:
         """The processes that keep the worker script."""
         return {pid for pid in self.server.workers() if processes.command_line(pid).endswith("(resident)")}
+
+    def check_reload_fails(self, boot: str, reason: str) -> None:
+        """Reload with this boot: the log has to say why that cannot be, and all go on as before."""
+        first = self.residents()
+        program(self.server.directory / "worker.php", boot=boot)
+        self.server.send(signal.SIGUSR2)
+        lines = self.server.wait_log("worker script .*/worker.php: ")
+        assert reason in lines[0]
+        self.server.wait_log("reload failed: everything goes on as before")
+        assert self.run("echo 'still';").text == "still"
+        assert self.residents() == first
 
 
 class Clients:

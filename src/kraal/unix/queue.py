@@ -43,7 +43,7 @@ def look(listener: int) -> Depth:
     found = None
     with suppress(OSError, struct.error), socket.socket(fileno=os.dup(listener)) as copy:
         found = _look_at_unix(listener) if copy.family == socket.AF_UNIX else _look_at_tcp(copy)
-    return Depth(int(_is_readable(listener))) if found is None else found
+    return Depth(int(is_readable(listener))) if found is None else found
 
 
 def waiting(listener: int) -> int:
@@ -51,7 +51,8 @@ def waiting(listener: int) -> int:
     return look(listener).waiting
 
 
-def _is_readable(fd: int) -> bool:
+def is_readable(fd: int) -> bool:
+    """Whether somebody waits at a listener, or there is something to read."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
