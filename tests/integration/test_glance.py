@@ -59,7 +59,7 @@ def test_pools_are_shown_after_a_reload(start_kind: StartKind) -> None:
 
 
 def test_pools_that_sleep_are_shown(start_kind: StartKind) -> None:
-    sleeper = {"pm": "ondemand", "pm.max_children": "2", "pm.process_idle_timeout": "10ms"}
+    sleeper = {"pm": "ondemand", "pm.max_children": "2", "pm.process_idle_timeout": "1s"}
     server = start_kind("kraal", more={"shop": sleeper, "never": sleeper})
     with Connection(f"{server.directory}/shop.sock") as connection:
         connection.send(packet(server.params(server.script("hello.php", "echo 'hello';"))))
