@@ -142,6 +142,8 @@ def test_log_pipe_may_be_opened_again_without_a_reader(
         server.send(signal.SIGUSR1)
         # More than the pipe has room for.
         say(server, uri, *(f"{number}-{'x' * 40_000}" for number in range(30)))
+        # They were said, which does not mean that the master had them yet.
+        wait_until(lambda: "lines are lost" in (server.directory / "log").read_text(), what="lines are lost")
         server.send(signal.SIGUSR1)
         reader.come()
         wait_until(lambda: "said 0-x" in server.log(), what="the reader reads")
