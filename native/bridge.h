@@ -96,7 +96,7 @@ struct kraal_scoreboard {
 	uint32_t max_queue;    /* atomic: the most that were seen */
 	uint64_t connections;  /* atomic: taken from the listener */
 	uint64_t memory_peak;  /* atomic: the most memory that a request needed, see the slot's `memory` */
-	uint64_t turned_away;  /* written by the manager: requests that it has answered with 503, see bouncer.py */
+	uint64_t turned_away;  /* written by the manager: requests that it has answered with 503, see manager/shedding.py */
 	uint8_t reserved[8];
 	uint64_t opcache[KRAAL_OPCACHE_FIGURES]; /* what OPcache said of itself when its manager asked; see opcache.c */
 	struct kraal_layout layout;  /* for programs that look into workers */
@@ -167,7 +167,7 @@ struct kraal_histogram {
 	uint64_t sum_ns;
 };
 
-/* Why a worker has ended; see ending.py. */
+/* Why a worker has ended; see manager/exit_reason.py. */
 enum kraal_ending {
 	KRAAL_ENDING_STOPPED = 0, KRAAL_ENDING_SPARE = 1, KRAAL_ENDING_MAX_REQUESTS = 2,
 	KRAAL_ENDING_MAX_MEMORY = 3, KRAAL_ENDING_TIMEOUT = 4, KRAAL_ENDING_OUT_OF_MEMORY = 5,

@@ -11,7 +11,7 @@
 #include <php.h>
 #include <SAPI.h>
 
-/* In the order of Opcache in opcache.py. */
+/* In the order of Opcache in memory/opcache.py. */
 static const struct {
 	const char *part, *name;
 } figures[KRAAL_OPCACHE_FIGURES] = {

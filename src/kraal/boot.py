@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from kraal.fields import Frozen, field, names
 from kraal.logs.access import Access
-from kraal.sizing import Policy
+from kraal.manager.sizing import Policy
 
 T = TypeVar("T", bound=Frozen)
 
@@ -105,8 +105,8 @@ class Order(Frozen, kw_only=True):
     access: Access | None = None
     script: str | None = None  # that stays loaded in residents
     residents: int = 0  # of max_children
-    rationed: bool = False  # all pools together have a limit, see ration.py
-    fork: bool = False  # residents off one process in which the script was booted, see zygote.py
+    rationed: bool = False  # all pools together have a limit, see manager/process_max.py
+    fork: bool = False  # residents off one process in which the script was booted, see worker/zygote.py
     resident_max_requests: int = 0
     match: tuple[str, ...] = ()  # further scripts whose requests are theirs
     watched: tuple[str, ...] = ()  # after whose changes they start anew
@@ -115,7 +115,7 @@ class Order(Frozen, kw_only=True):
     log_level: int = 2
     log_limit: int = 1024
     log_buffering: bool = True
-    quit_timeout: float = 0.0  # seconds; see stopping.py
+    quit_timeout: float = 0.0  # seconds; see manager/stop_ladder.py
     drain_timeout: float | None = None  # None: as long as requests take
     control_timeout: float = 0.0
     descriptors: dict[str, int] = field(default_factory=lambda: {each.name: each for each in Descriptor})
@@ -145,7 +145,7 @@ class Order(Frozen, kw_only=True):
 
     @property
     def slots(self) -> int:
-        """How many workers there may be for a moment: see residents.py."""
+        """How many workers there may be for a moment: see manager/residents.py."""
         return self.max_children + bool(self.residents)
 
     def to_bytes(self) -> bytes:

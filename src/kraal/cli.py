@@ -6,18 +6,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kraal import php, slowlog, succession, title
 from kraal.boot import Php
+from kraal.command.given import configuration, php_settings
 from kraal.config.dump import lines
 from kraal.config.model import Config
 from kraal.config.problems import ConfigErrors
 from kraal.errors import Error, Exit, StartError, UsageError
-from kraal.estate import Estate, Inheritance, Task
 from kraal.fields import replace
-from kraal.given import configuration, php_settings
-from kraal.launcher import Setting
 from kraal.logs.error import ErrorLog
+from kraal.master import slow_logs, title
+from kraal.master.launcher import Setting
 from kraal.options import Options, parse
+from kraal.php import paths
+from kraal.reload import succession
+from kraal.reload.estate import Estate, Inheritance, Task
 from kraal.unix import daemon, inherited, priority, privileges, process
 
 USAGE = """\
@@ -81,15 +83,15 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
             return serve(list(arguments[1:]))
         case ["directives"]:
-            from kraal.reference import main as directives
+            from kraal.command.directives import main as directives
 
             return directives(arguments[1:])
         case ["status" | "workers" as command]:
-            from kraal.glance import main as glance
+            from kraal.command.status import main as glance
 
             return glance(command, arguments[1:])
         case ["ping"]:
-            from kraal.ping import main as ping
+            from kraal.command.ping import main as ping
 
             return ping(arguments[1:])
         case ["metrics"]:
@@ -97,19 +99,19 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
             return metrics(arguments[1:])
         case ["reload"]:
-            from kraal.reload import main as reload
+            from kraal.command.reload import main as reload
 
             return reload(arguments[1:])
         case ["top"]:
-            from kraal.top import main as top
+            from kraal.top.command import main as top
 
             return top(arguments[1:])
         case ["trace"]:
-            from kraal.trace import main as trace
+            from kraal.command.trace import main as trace
 
             return trace(arguments[1:])
         case ["profile"]:
-            from kraal.profile import main as profile
+            from kraal.command.profile import main as profile
 
             return profile(arguments[1:])
         case _:
@@ -142,7 +144,7 @@ def _like_php_fpm(arguments: Sequence[str]) -> int:
 
 def _usage() -> str:
     prog = os.path.basename(sys.argv[0])
-    return USAGE.format(prog=prog, pad=" " * len(prog), config=php.DEFAULT_CONFIG).rstrip("\n")
+    return USAGE.format(prog=prog, pad=" " * len(prog), config=paths.DEFAULT_CONFIG).rstrip("\n")
 
 
 def _run(options: Options, log: ErrorLog) -> int:
@@ -159,17 +161,17 @@ def _run(options: Options, log: ErrorLog) -> int:
 
 def _show(what: str, settings: Php) -> int:
     """PHP is loaded by another program, as this one could go on to be a master."""
-    from kraal import about
+    from kraal.php import info
 
-    return about.show(what, settings)
+    return info.show(what, settings)
 
 
 def _test(config: Config, options: Options, settings: Php, log: ErrorLog) -> int:
-    from kraal import accessfiles
-    from kraal.inventory import doubts
+    from kraal.master import access_files
+    from kraal.php.settings import doubts
 
     _open_log(config, options, log)
-    accessfiles.check(config.pools)
+    access_files.check(config.pools)
     _warn(config, log)
     for notice in doubts(config.pools, settings, os.environ):
         log.write(notice.level, str(notice))
@@ -187,7 +189,7 @@ def _open_log(config: Config, options: Options, log: ErrorLog) -> None:
     else:
         log.open(global_.error_log)
     log.record = not _on_stderr(config, options)
-    slowlog.check(config.pools)
+    slow_logs.check(config.pools)
 
 
 def _on_stderr(config: Config, options: Options) -> bool:
@@ -201,7 +203,7 @@ def _warn(config: Config, log: ErrorLog) -> None:
 
 
 def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> int:
-    from kraal.master import Master
+    from kraal.master.master import Master
 
     _set_up_log(config, options, log)
     _warn(config, log)
@@ -220,8 +222,8 @@ def _serve(config: Config, options: Options, settings: Php, log: ErrorLog) -> in
 def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
     """Be the successor of a running master: its log is the one to tell of a failure."""
     # Not needed here; but what cannot be imported must not be found out when there is no way back.
-    from kraal import master  # noqa: F401
-    from kraal.successor import Successor
+    from kraal.master import master  # noqa: F401
+    from kraal.reload.successor import Successor
 
     os.dup2(task.stderr, 2)
     process.keep_descriptors()
@@ -246,7 +248,7 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
 
 def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
     """Be the master that was here before."""
-    from kraal.master import Master
+    from kraal.master.master import Master
 
     process.keep_descriptors()
     config = succession.configuration(left)

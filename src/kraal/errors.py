@@ -1,6 +1,6 @@
 """What can go wrong, one kind per reader.
 
-Raise where the fact is known, catch where something can be done.  Only `cli.main`, and `subcommand` for
+Raise where the fact is known, catch where something can be done.  Only `cli.main`, and `command.common` for
 what it calls, turn an error into an exit code.
 """
 

@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
-from kraal import estate, obituary, overtime, report, scoreboard, sizing, status
-from kraal.crew import Crew
-from kraal.overtime import Limits
-from kraal.scoreboard import Scoreboard, size_for
-from kraal.sizing import Policy
+from kraal.manager import exit_message, overtime, sizing
+from kraal.manager.crew import Crew
+from kraal.manager.overtime import Limits
+from kraal.manager.sizing import Policy
+from kraal.memory import scoreboard
+from kraal.memory.scoreboard import Scoreboard, size_for
+from kraal.pages import status
+from kraal.reload import estate, report
 from kraal.unix.process import Pid
 
 HEADER = _bridge.ffi.sizeof("struct kraal_scoreboard")
@@ -86,10 +89,10 @@ def test_only_the_manager_s_own_workers_are_ended_for_what_a_scoreboard_says(boa
         assert action.pid in (1, 2)
         overtime.explain(action, states[action.pid])
     for pid, state in states.items():
-        death = obituary.Death(
+        death = exit_message.Death(
             pid=pid, end="exited", age=1.0, expected=False, state=state, now_ns=time.monotonic_ns(), memory=0
         )
-        obituary.describe(death)
+        exit_message.describe(death)
 
 
 KEYS = ("old", "new", "kept", "estate", "sockets", "tenants", "shared", "identity", "pool")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kraal.ledger import Ending
+from kraal.memory.ledger import Ending
 from tests.integration.conftest import StartKind
 from tests.support import metrics, reloads
 from tests.support.fastcgi import Connection, packet

@@ -330,7 +330,7 @@ def test_reload_runs_what_was_installed_meanwhile_and_what_is_broken_never(
     server = start_kind("kraal")
     held = Held(server)
     (old,) = server.workers()
-    for module in ("title.py", "worker.py", "pool.py"):
+    for module in ("master/title.py", "worker/worker.py", "manager/manager.py"):
         installation.change(module, lambda text: text.replace('"kraal: ', '"renewed: '))
     reload(server)
     assert processes.command_line(server.pid).startswith("renewed: master process")
@@ -338,13 +338,13 @@ def test_reload_runs_what_was_installed_meanwhile_and_what_is_broken_never(
     assert processes.command_line(old) == "kraal: pool www"
     assert int(held.release().text) == old
 
-    for module in ("master.py", "successor.py"):
+    for module in ("master/master.py", "reload/successor.py"):
         good = (installation.package / module).read_text()
         installation.change(module, lambda text: text + "\nthis is no Python\n")
         code, said = command(server)
         assert code == 70, module
         assert "the new master cannot start: SyntaxError" in said
-        assert server.fetch(server.script(f"{module}.php", "echo 'shown';")).text == "shown"
+        assert server.fetch(server.script(f"{Path(module).stem}.php", "echo 'shown';")).text == "shown"
         installation.change(module, lambda _text, good=good: good)  # type: ignore[misc]
     reload(server)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from kraal._native import _bridge
 
-from kraal import ledger, scoreboard
 from kraal.boot import Order, Php
 from kraal.errors import Exit
 from kraal.fields import replace
+from kraal.memory import ledger, scoreboard
 from kraal.unix import memory, process
 from kraal.unix.channel import Channel, Kind
 from tests.integration.conftest import StartKind
@@ -50,7 +50,8 @@ def run_manager(
 ) -> tuple[int, list[tuple[int, str]]]:
     """The exit code of a manager, and what it told the master."""
     channel, descriptors = dead_end
-    argv = [sys.executable, "-I", "-c", code + "import sys; from kraal.pool import main; sys.exit(main())"]
+    start = "import sys; from kraal.manager.manager import main; sys.exit(main())"
+    argv = [sys.executable, "-I", "-c", code + start]
     pid = process.execute(argv, {"PATH": os.environ["PATH"], **(environ or {})}, descriptors)
     status = os.waitpid(pid, 0)[1]
     return os.waitstatus_to_exitcode(status), [(kind, text.decode()) for kind, text in channel.receive()]
@@ -58,7 +59,7 @@ def run_manager(
 
 def run_about(code: str = "", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`kraal -v` behind its replacement of the process."""
-    code += "import sys; sys.argv[1:] = ['version']; from kraal.about import main; sys.exit(main())"
+    code += "import sys; sys.argv[1:] = ['version']; from kraal.php.info import main; sys.exit(main())"
     order = replace(ORDER, environment=dict(environ or {}))
     return subprocess.run(
         [sys.executable, "-I", "-c", code],

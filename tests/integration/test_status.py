@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kraal.scoreboard import Scoreboard
+from kraal.memory.scoreboard import Scoreboard
 from kraal.unix import memory
 from tests.integration.conftest import StartKind, StartServer
 from tests.support import reloads

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from kraal import glimpse, onlooker
-from kraal.glimpse import Glimpse, Missing
-from kraal.stack import Frame, Kind
+from kraal.memory import stack_sample
+from kraal.memory.stack import Frame, Kind
+from kraal.memory.stack_sample import Missing, StackSample
+from kraal.observe import onlooker
 from tests.integration.conftest import StartKind
 from tests.support import processes
 from tests.support.fastcgi import Connection, packet
@@ -254,8 +255,8 @@ def test_no_frame_of_a_stack_that_never_holds_still_is_wrong(server: FpmServer) 
         subject = board.subject(pid)
         wait_until(lambda: board.workers()[pid].requests == 1, what="it is at its request")
         for _ in range(SAMPLES):
-            found = glimpse.sample(subject, 100)
-            if isinstance(found, Glimpse):
+            found = stack_sample.sample(subject, 100)
+            if isinstance(found, StackSample):
                 check(found.frames, script)
                 shapes[tuple(frame.title for frame in found.frames)] += 1
             else:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from cffi import FFI
 
-from kraal import ledger
-from kraal.ledger import BOUNDS, Ending, Entries
+from kraal.memory import ledger
+from kraal.memory.ledger import BOUNDS, Ending, Entries
 
 NATIVE = Path(__file__).parents[2] / "native"
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]

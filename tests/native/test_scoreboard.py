@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraal._native import _bridge
 
-from kraal.scoreboard import Scoreboard, Stage, size_for
+from kraal.memory.scoreboard import Scoreboard, Stage, size_for
 
 NATIVE = Path(__file__).parents[2] / "native"
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from kraal.fields import replace
-from kraal.layout import Layout
-from kraal.stack import Implausible
+from kraal.memory.layout import Layout
+from kraal.memory.stack import Implausible
 
 MAIN, INCLUDE, OBJECT = 0b11, 0b01, 8
 _PAGE = 4096

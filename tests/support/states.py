@@ -1,6 +1,6 @@
 """What the scoreboard says of a worker, for tests of what is decided by it."""
 
-from kraal.scoreboard import Stage, WorkerState
+from kraal.memory.scoreboard import Stage, WorkerState
 
 RUNNING = WorkerState(
     pid=77,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal.budget import Budget, Claim, Message
-from kraal.ration import Ration
+from kraal.manager.process_max import ProcessMax
+from kraal.master.budget import Budget, Claim, Message
 from kraal.unix.process import Pid
 
 A, B, C = Pid(1), Pid(2), Pid(3)
@@ -89,21 +89,21 @@ def test_what_is_no_message_is_ignored(payload: bytes) -> None:
 
 def test_without_a_limit_nothing_is_sent() -> None:
     sent: list[bytes] = []
-    ration = Ration(sent.append, limited=False)
-    assert ration.share(3, 4) == 4
-    assert not ration.is_short
+    process_max = ProcessMax(sent.append, limited=False)
+    assert process_max.share(3, 4) == 4
+    assert not process_max.is_short
     assert not sent
 
 
 def test_grant_for_an_older_claim_is_not_believed() -> None:
     sent: list[bytes] = []
-    ration = Ration(sent.append, limited=True)
-    assert ration.share(0, 3) == 0
-    assert ration.share(0, 1) == 0
-    ration.hear(Message(1, 3).to_bytes())
-    assert ration.share(0, 1) == 0
-    ration.hear(Message(2, 1).to_bytes())
-    assert ration.share(0, 1) == 1
+    process_max = ProcessMax(sent.append, limited=True)
+    assert process_max.share(0, 3) == 0
+    assert process_max.share(0, 1) == 0
+    process_max.hear(Message(1, 3).to_bytes())
+    assert process_max.share(0, 1) == 0
+    process_max.hear(Message(2, 1).to_bytes())
+    assert process_max.share(0, 1) == 1
     assert [Message.from_bytes(each) for each in sent] == [Message(1, 3), Message(2, 1)]
 
 
@@ -123,7 +123,7 @@ def test_never_more_workers_than_the_limit_and_none_is_lost(
     budget = Budget(most)
     to_master: list[list[bytes]] = [[], [], []]
     to_manager: list[list[bytes]] = [[], [], []]
-    rations = [Ration(queue.append, limited=True) for queue in to_master]
+    rations = [ProcessMax(queue.append, limited=True) for queue in to_master]
     living, wished = [0, 0, 0], [0, 0, 0]
 
     def fill(who: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import cells
+from kraal.top import cells
 
 
 @given(text=st.text(max_size=50), size=st.integers(0, 40), right=st.booleans())

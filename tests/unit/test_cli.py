@@ -2,14 +2,14 @@
 
 import pytest
 
-from kraal import php
 from kraal.boot import Php
 from kraal.cli import main
 from kraal.errors import Exit, UsageError
 from kraal.fields import replace
 from kraal.options import FLAGS as TABLE
 from kraal.options import Options, parse
-from kraal.variables import Variables, config_file
+from kraal.php import paths
+from kraal.php.variables import Variables, config_file
 
 FLAGS = [
     ("-c", "--php-ini", "/etc/php.ini", {"ini": "/etc/php.ini"}),
@@ -43,7 +43,7 @@ def options(**changes: object) -> Options:
 
 def test_without_arguments_everything_has_its_default() -> None:
     assert parse([]) == Options()
-    assert config_file(None, None, Variables({}, BARE_PHP)) == php.DEFAULT_CONFIG
+    assert config_file(None, None, Variables({}, BARE_PHP)) == paths.DEFAULT_CONFIG
 
 
 def test_the_table_of_flags_is_the_one_that_is_tested() -> None:

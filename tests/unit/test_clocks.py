@@ -12,12 +12,12 @@ NATIVE = {str(path.relative_to(ROOT)): path for path in sorted((ROOT / "native")
 
 # Who reads the time of day, and for what.  Whatever is decided goes by the monotonic clock.
 READERS = {
-    "src/kraal/diary.py": "the time of an entry of the slow log",
-    "src/kraal/localpages.py": "the time of a status page",
+    "src/kraal/manager/slow_requests.py": "the time of an entry of the slow log",
+    "src/kraal/pages/local_pages.py": "the time of a status page",
     "src/kraal/logs/error.py": "the time of a line",
-    "src/kraal/managers.py": "when the scoreboards began, for status pages",
-    "src/kraal/master.py": "when pools that sleep began, for status pages",
-    "src/kraal/scoreboard.py": "when pool and worker started, for status pages",
+    "src/kraal/master/managers.py": "when the scoreboards began, for status pages",
+    "src/kraal/master/master.py": "when pools that sleep began, for status pages",
+    "src/kraal/memory/scoreboard.py": "when pool and worker started, for status pages",
     "native/accesslog.c": "the times of a line, and chance",
     "native/poolstatus.c": "the time of fpm_get_status()",
     "native/scoreboard.c": "how long a request waited, for a line and a page: the web server says since when",

@@ -15,7 +15,7 @@ from kraal.boot import Php
 from kraal.config.dump import lines
 from kraal.config.load import load
 from kraal.config.problems import ConfigErrors
-from kraal.variables import Variables
+from kraal.php.variables import Variables
 from tests.unit.test_config_oracle import OURS, PHP_FPM, needs_php_fpm
 
 ENVIRON = {

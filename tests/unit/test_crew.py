@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kraal._native import _bridge
 
-from kraal.crew import Asked, Crew
-from kraal.scoreboard import Scoreboard, Stage, size_for
+from kraal.manager.crew import Asked, Crew
+from kraal.memory.scoreboard import Scoreboard, Stage, size_for
 from kraal.unix.process import Pid
 
 ffi: Any = _bridge.ffi

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from kraal.config.model import Pm, Pool
-from kraal.dormancy import Dormancy, may_sleep, rehearsed
 from kraal.errors import Place
+from kraal.master.dormancy import Dormancy, may_sleep, rehearsed
 from kraal.unix.loop import Loop
 
 

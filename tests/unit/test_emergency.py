@@ -2,7 +2,7 @@
 
 import pytest
 
-from kraal.emergency import Emergency
+from kraal.master.emergency import Emergency
 
 
 def emergencies(threshold: int, interval: float, times: list[float]) -> list[float]:

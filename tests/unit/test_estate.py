@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal.estate import (
+from kraal.reload.estate import (
     Board,
     Estate,
     Inheritance,

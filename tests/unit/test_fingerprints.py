@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kraal import fingerprints
 from kraal.boot import Php
+from kraal.master import fingerprints
 
 PHP = Php(ini_path=None, ini_scan_dir=None)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kraal import flame
-from kraal.flame import Samples, Spot, folded, page, speedscope, stack_of
-from kraal.stack import Frame, Kind
+from kraal.command import flame
+from kraal.command.flame import Samples, Spot, folded, page, speedscope, stack_of
+from kraal.memory.stack import Frame, Kind
 
 TEMPLATE = (Path(flame.__file__).parent / "flame.html").read_text()
 MAIN = Frame(kind=Kind.MAIN, file="/srv/a.php", line=7, first_line=1)

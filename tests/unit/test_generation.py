@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from kraal.generation import Event, State, advance
+from kraal.master.generation import Event, State, advance
 
 TABLE = {
     (State.STARTING, Event.READY): State.SERVING,

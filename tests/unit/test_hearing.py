@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kraal.hearing import Hearing
+from kraal.master.hearing import Hearing
 from kraal.unix.channel import Channel, Kind
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kraal.heartbeat import Heartbeat, Pulse, status
+from kraal.master.heartbeat import Heartbeat, Pulse, status
 from kraal.unix import notify
 from kraal.unix.loop import Loop
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from kraal import climbing
 from kraal.fields import replace
-from kraal.kills import Kills, is_told
-from kraal.scoreboard import Stage
+from kraal.manager import stopping
+from kraal.manager.kills import Kills, is_told
+from kraal.memory.scoreboard import Stage
 from kraal.unix.process import Pid
 from tests.support.states import RUNNING
 
@@ -58,11 +58,11 @@ def test_line_of_a_worker_that_does_not_leave_names_its_request() -> None:
 
     request = "script '/srv/a.php' (request: \"GET /a.php?b=1\")"
     text = f"child 7, {request} was told to leave and is still there, killing"
-    assert climbing.explain(Pid(7), state) == text
+    assert stopping.explain(Pid(7), state) == text
 
 
 def test_line_of_an_idle_worker_that_does_not_leave_says_so() -> None:
     text = "child 7, which is idle, was told to leave and is still there, killing"
 
-    assert climbing.explain(Pid(7), replace(RUNNING, stage=Stage.IDLE)) == text
-    assert climbing.explain(Pid(7), None) == text
+    assert stopping.explain(Pid(7), replace(RUNNING, stage=Stage.IDLE)) == text
+    assert stopping.explain(Pid(7), None) == text

@@ -1,6 +1,6 @@
 """Which pools a start waits for."""
 
-from kraal.launch import MOST_ENDED, Launch, Verdict
+from kraal.master.launch import MOST_ENDED, Launch, Verdict
 
 GOES_ON, GOES_ON_WITHOUT, FAILS = Verdict.GOES_ON, Verdict.GOES_ON_WITHOUT, Verdict.FAILS
 

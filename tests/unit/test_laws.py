@@ -19,7 +19,7 @@ NATIVE = sorted((ROOT / "native").glob("*.[ch]"))
 IMPURE = {"os", "socket", "signal", "time", "subprocess", "selectors", "pathlib", "mmap", "fcntl", "random"}
 PURE = {
     "kraal.boot",
-    "kraal.cells",
+    "kraal.top.cells",
     "kraal.config.access_format",
     "kraal.config.address",
     "kraal.config.checks",
@@ -39,60 +39,60 @@ PURE = {
     "kraal.config.scanner",
     "kraal.config.settle",
     "kraal.config.values",
-    "kraal.emergency",
+    "kraal.master.emergency",
     "kraal.errors",
-    "kraal.estate",
+    "kraal.reload.estate",
     "kraal.fastcgi.cgi",
     "kraal.fastcgi.connection",
     "kraal.fastcgi.events",
     "kraal.fastcgi.records",
     "kraal.fastcgi.states",
     "kraal.fields",
-    "kraal.flame",
-    "kraal.generation",
+    "kraal.command.flame",
+    "kraal.master.generation",
     "kraal.http.access",
     "kraal.http.answer",
     "kraal.http.body",
     "kraal.http.params",
     "kraal.http.pool_config",
     "kraal.http.routing",
-    "kraal.launch",
-    "kraal.layout",
+    "kraal.master.launch",
+    "kraal.memory.layout",
     "kraal.logs.lines",
     "kraal.logs.output",
     "kraal.logs.slow",
     "kraal.metrics.exposition",
     "kraal.metrics.families",
     "kraal.metrics.http",
-    "kraal.opcache",
+    "kraal.memory.opcache",
     "kraal.options",
-    "kraal.orders",
-    "kraal.overload",
-    "kraal.overtime",
-    "kraal.panel",
-    "kraal.phpini",
-    "kraal.rates",
-    "kraal.sizing",
-    "kraal.slowness",
-    "kraal.stack",
-    "kraal.status",
-    "kraal.stopping",
-    "kraal.words",
+    "kraal.master.orders",
+    "kraal.manager.overload",
+    "kraal.manager.overtime",
+    "kraal.top.panel",
+    "kraal.php.ini",
+    "kraal.top.rates",
+    "kraal.manager.sizing",
+    "kraal.manager.slowness",
+    "kraal.memory.stack",
+    "kraal.pages.status",
+    "kraal.manager.stop_ladder",
+    "kraal.command.words",
 }
 # What a pure module imports all the same, with the reason.
 EXCEPTIONS = {
     (
-        "kraal.status",
+        "kraal.pages.status",
         "time",
     ): "strftime and localtime: it formats the time that it is given in the zone of the host",
     ("kraal.logs.lines", "time"): "strftime and localtime: it formats the time that it is given",
-    ("kraal.stopping", "signal"): "the numbers of signals are its vocabulary; it sends none",
+    ("kraal.manager.stop_ladder", "signal"): "the numbers of signals are its vocabulary; it sends none",
 }
 # The functions of an excepted module that may be used.
 FUNCTIONS = {
-    ("kraal.status", "time"): {"strftime", "localtime"},
+    ("kraal.pages.status", "time"): {"strftime", "localtime"},
     ("kraal.logs.lines", "time"): {"strftime", "localtime"},
-    ("kraal.stopping", "signal"): {"SIG"},
+    ("kraal.manager.stop_ladder", "signal"): {"SIG"},
 }
 
 MAX_LINES = 400
@@ -169,27 +169,27 @@ def test_unix_knows_nothing_of_ours_but_errors_and_fields() -> None:
 
 
 def test_bridge_is_imported_only_by_those_who_run_php() -> None:
-    assert importers("kraal.bridge") == {
-        "kraal.about",
-        "kraal.birthplace",
-        "kraal.pool",
-        "kraal.runtime",
-        "kraal.worker",
-        "kraal.zygote",
+    assert importers("kraal.php.bridge") == {
+        "kraal.php.info",
+        "kraal.worker.spawning",
+        "kraal.manager.manager",
+        "kraal.php.runtime",
+        "kraal.worker.worker",
+        "kraal.worker.zygote",
     }
 
 
 def test_master_executes_the_pool_and_never_imports_it() -> None:
-    assert importers("kraal.pool") == set()
+    assert importers("kraal.manager.manager") == set()
 
 
 def test_master_does_not_come_near_the_bridge() -> None:
-    # `about` is a program of its own: the command replaces itself by it.
-    along = reached("kraal.master") | {
-        each for entry in ours("kraal.cli") - {"kraal.about"} for each in reached(entry)
+    # `php.info` is a program of its own: the command replaces itself by it.
+    along = reached("kraal.master.master") | {
+        each for entry in ours("kraal.cli") - {"kraal.php.info"} for each in reached(entry)
     }
 
-    assert not along & {"kraal.bridge", "kraal.pool", "kraal.worker"}
+    assert not along & {"kraal.php.bridge", "kraal.manager.manager", "kraal.worker.worker"}
 
 
 def test_errors_know_nobody() -> None:
@@ -211,7 +211,7 @@ def test_errors_know_nobody() -> None:
         "subprocess",
     ],
 )
-@pytest.mark.parametrize("name", ["kraal.master", "kraal.pool"])
+@pytest.mark.parametrize("name", ["kraal.master.master", "kraal.manager.manager"])
 def test_master_and_manager_stay_lean(name: str, heavy: str) -> None:
     along = reached(name) & set(MODULES)
 
@@ -236,11 +236,11 @@ def test_any_stands_only_where_values_come_in_untyped() -> None:
 
     assert using <= {
         "kraal.boot",
-        "kraal.bridge",
+        "kraal.php.bridge",
         "kraal.config.settle",
-        "kraal.estate",
+        "kraal.reload.estate",
         "kraal.fields",
-        "kraal.scoreboard",
+        "kraal.memory.scoreboard",
     }
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kraal import ledger
-from kraal.estate import Ledger
-from kraal.ledgers import Ledgers
+from kraal.master.ledgers import Ledgers
+from kraal.memory import ledger
+from kraal.reload.estate import Ledger
 
 
 @pytest.fixture

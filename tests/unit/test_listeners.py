@@ -10,10 +10,10 @@ import pytest
 
 from kraal.config.model import LogLevel, Pool
 from kraal.errors import Place, StartError
-from kraal.estate import Socket
 from kraal.fields import replace
-from kraal.listeners import Listeners, Retired
 from kraal.logs.error import ErrorLog
+from kraal.master.listeners import Listeners, Retired
+from kraal.reload.estate import Socket
 from kraal.unix.inherited import Giver, Passed
 from tests.support.servers import free_port
 

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from kraal.diary import pieces
 from kraal.fields import replace
-from kraal.glimpse import Glimpse, Missing
 from kraal.logs.slow import Entry, frame_lines, position
-from kraal.stack import Frame, Kind
+from kraal.manager.slow_requests import pieces
+from kraal.memory.stack import Frame, Kind
+from kraal.memory.stack_sample import Missing, StackSample
 from tests.support.states import RUNNING
 
 STATE = replace(RUNNING, uri="/a.php", query="b=c", script="/srv/a.php")
@@ -20,20 +20,20 @@ STACK = (SLEEP, WORK, INCLUDED, MAIN)
 NOW = 1_000_000_000.0
 
 
-def entry(found: Glimpse | Missing, *, ended: bool = False) -> list[str]:
+def entry(found: StackSample | Missing, *, ended: bool = False) -> list[str]:
     text = Entry("www", STATE, found, ended=ended).text(20, NOW)
     assert text.endswith("\n")
     return text.removesuffix("\n").split("\n")
 
 
-def glimpse(frames: tuple[Frame, ...] = STACK, **params: str) -> Glimpse:
-    return Glimpse(frames, "/srv/a.php", params, 3)
+def sample(frames: tuple[Frame, ...] = STACK, **params: str) -> StackSample:
+    return StackSample(frames, "/srv/a.php", params, 3)
 
 
 def test_entry_has_the_lines_of_php_fpm_and_ours_in_its_head() -> None:
     when = time.strftime("%d-%b-%Y %H:%M:%S", time.localtime(NOW))
 
-    assert entry(glimpse(REQUEST_URI="/a?b=c", REQUEST_ID="f00")) == [
+    assert entry(sample(REQUEST_URI="/a?b=c", REQUEST_ID="f00")) == [
         "",
         f"[{when}]  [pool www] pid 77",
         "script_filename = /srv/a.php",
@@ -47,9 +47,9 @@ def test_entry_has_the_lines_of_php_fpm_and_ours_in_its_head() -> None:
 
 
 def test_first_id_that_the_web_server_has_given_counts() -> None:
-    assert glimpse(UNIQUE_ID="u", HTTP_X_REQUEST_ID="x").request_id == "x"
-    assert glimpse(REQUEST_ID="", UNIQUE_ID="u").request_id == "u"
-    assert glimpse().request_id == ""
+    assert sample(UNIQUE_ID="u", HTTP_X_REQUEST_ID="x").request_id == "x"
+    assert sample(REQUEST_ID="", UNIQUE_ID="u").request_id == "u"
+    assert sample().request_id == ""
 
 
 @pytest.mark.parametrize("missing", Missing)
@@ -62,7 +62,7 @@ def test_entry_without_a_stack_says_why_and_has_no_frames(missing: Missing) -> N
 
 
 def test_stack_of_another_request_is_not_told() -> None:
-    assert entry(glimpse(), ended=True)[2:] == [
+    assert entry(sample(), ended=True)[2:] == [
         "script_filename = /srv/a.php",
         "request = GET /a.php?b=c",
         "at = the request has ended meanwhile",
@@ -88,7 +88,7 @@ def test_place_in_running_code_is_as_sure_as_it_can_be() -> None:
 def test_nothing_that_a_script_calls_itself_can_be_taken_for_another_entry() -> None:
     evil = replace(WORK, file="/srv/x\n[0x0000000000007e00] exit() /srv/x", name="f\x1b[2J")
     text = entry(
-        glimpse((SLEEP, evil, MAIN), REQUEST_URI="/\n\n[date]  [pool other] pid 1", REQUEST_ID="a\nb")
+        sample((SLEEP, evil, MAIN), REQUEST_URI="/\n\n[date]  [pool other] pid 1", REQUEST_ID="a\nb")
     )
 
     assert len(text) == 8

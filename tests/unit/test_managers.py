@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kraal.boot import Php
-from kraal.budget import Message
 from kraal.config.model import Config, Global, LogLevel, Pool
 from kraal.errors import Place
-from kraal.generation import Event, State
-from kraal.launcher import Manager, Setting
-from kraal.listeners import Listeners
 from kraal.logs.error import ErrorLog
-from kraal.managers import Managers, Owner
+from kraal.master.budget import Message
+from kraal.master.generation import Event, State
+from kraal.master.launcher import Manager, Setting
+from kraal.master.listeners import Listeners
+from kraal.master.managers import Managers, Owner
 from kraal.unix.channel import Channel, Kind, Output
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
@@ -203,7 +203,7 @@ def test_channel_of_a_manager_that_is_gone_is_no_longer_watched(scene: Scene) ->
 def test_grant_that_found_no_room_is_told_when_there_is_some(tmp_path: Path) -> None:
     scene = Scene(tmp_path, limit=3)
     scene.managers._add(scene.manager)
-    scene.managers.allotment.open()
+    scene.managers.process_max.open()
     while scene.ours.offer(Kind.SPEAK):
         pass
     obey(scene, Kind.CLAIM, Message(1, 1).to_bytes())
@@ -218,7 +218,7 @@ def test_grant_that_found_no_room_is_told_when_there_is_some(tmp_path: Path) -> 
 def test_grant_to_a_manager_that_neither_speaks_nor_listens_does_no_harm(tmp_path: Path) -> None:
     scene = Scene(tmp_path, limit=3)
     scene.managers._add(scene.manager)
-    scene.managers.allotment.open()
+    scene.managers.process_max.open()
     while scene.ours.offer(Kind.SPEAK):
         pass
     with socket.socket(fileno=os.dup(scene.theirs.fileno())) as theirs:

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from kraal import ledger
-from kraal.ledger import BOUNDS, Entries, Histogram
+from kraal.memory import ledger
+from kraal.memory.ledger import BOUNDS, Entries, Histogram
+from kraal.memory.opcache import opcache
+from kraal.memory.scoreboard import PoolState, Scoreboard, size_for
 from kraal.metrics.exposition import Family, Kind, Sample, histogram, render
 from kraal.metrics.families import PoolView, Told, View, families, standings
-from kraal.opcache import opcache
-from kraal.report import Report
-from kraal.scoreboard import PoolState, Scoreboard, size_for
+from kraal.reload.report import Report
 from tests.support.metrics import figures, kinds
 
 NOTHING = PoolState(

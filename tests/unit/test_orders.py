@@ -2,13 +2,13 @@
 
 import pytest
 
-from kraal import stopping
 from kraal.boot import Order, Php, Privileges
 from kraal.config.model import Account, Global, PhpValue, Pm, Pool
 from kraal.errors import Place
 from kraal.fields import replace
-from kraal.orders import order_for, quit_timeout
-from kraal.sizing import Policy
+from kraal.manager import stop_ladder
+from kraal.manager.sizing import Policy
+from kraal.master.orders import order_for, quit_timeout
 
 AT = Place("pool.conf", 3)
 PHP = Php(ini_path="/etc/php", ini_scan_dir="/etc/php/conf.d", defines=("a=b",), executable="/usr/sbin/kraal")
@@ -199,6 +199,6 @@ def test_gentle_stop_has_time_unless_the_configuration_says_otherwise() -> None:
     none = Global(process_control_timeout=0, written=frozenset({"process_control_timeout"}))
     ten = Global(process_control_timeout=10, written=frozenset({"process_control_timeout"}))
 
-    assert quit_timeout(unset) == stopping.DEFAULT_QUIT_TIMEOUT
+    assert quit_timeout(unset) == stop_ladder.DEFAULT_QUIT_TIMEOUT
     assert quit_timeout(none) == 0.0
     assert (order(general=ten).quit_timeout, order(general=ten).control_timeout) == (10.0, 10.0)

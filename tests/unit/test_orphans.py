@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from kraal.orphans import Orphans
+from kraal.master.orphans import Orphans
 from kraal.unix.loop import Loop
 from kraal.unix.process import Pid
 from tests.support import processes

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import overload
-from kraal.overload import Arrivals, Bounds
+from kraal.manager import overload
+from kraal.manager.overload import Arrivals, Bounds
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 
 from kraal.fields import replace
-from kraal.overtime import Action, Limits, Step, Told, decide, explain
-from kraal.scoreboard import Stage, WorkerState
+from kraal.manager.overtime import Action, Limits, Step, Told, decide, explain
+from kraal.memory.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid
 from tests.support.states import RUNNING
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import cells, panel
 from kraal.fields import replace
-from kraal.panel import HELP, Order, Picture, Show, Style, View
-from kraal.tables import Row
+from kraal.observe.tables import Row
+from kraal.top import cells, panel
+from kraal.top.panel import HELP, Order, Picture, Show, Style, View
 
 
 def pool(name: str, *, active: int = 0) -> Row:

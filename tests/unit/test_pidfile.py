@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kraal import pidfile
+from kraal.master import pidfile
 
 
 def test_file_of_a_process_that_is_gone_is_stale_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kraal import ping
+from kraal.command import ping
+from kraal.command.ping import Answer, Question, State
 from kraal.config.model import Pm, Pool
 from kraal.errors import Place
 from kraal.fastcgi.connection import ServerConnection
 from kraal.fastcgi.events import ParamsComplete
 from kraal.fields import replace
-from kraal.ping import Answer, Question, State
-from kraal.scoreboard import PoolState
+from kraal.memory.scoreboard import PoolState
 from tests.support.states import RUNNING
 
 WWW = Pool(name="www", at=Place("fpm.conf"), listen="/run/www.sock", pm_max_children=1)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from kraal import census, rates
-from kraal.census import Snapshot
 from kraal.fields import replace
-from kraal.scoreboard import PoolState, Stage, WorkerState
+from kraal.memory.scoreboard import PoolState, Stage, WorkerState
+from kraal.observe import census
+from kraal.observe.census import Snapshot
+from kraal.top import rates
 from kraal.unix.vitals import Vitals
 from tests.support.states import RUNNING
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kraal.reloading import larger
+from kraal.reload.reloading import larger
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import report
-from kraal.report import Report
+from kraal.reload import report
+from kraal.reload.report import Report
 
 
 @pytest.fixture

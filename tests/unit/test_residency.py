@@ -1,7 +1,7 @@
 """How many residents are started, and who leaves."""
 
-from kraal.news import Item, Kind
-from kraal.residency import Plan, Source, Stage, plan
+from kraal.manager.residency import Plan, Source, Stage, plan
+from kraal.worker.news import Item, Kind
 
 BOOTING, UP, DUE, LEAVING = Stage.BOOTING, Stage.UP, Stage.DUE, Stage.LEAVING
 

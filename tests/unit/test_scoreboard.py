@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from kraal._native import _bridge
 
 from kraal.fields import replace
-from kraal.scoreboard import PoolState, Scoreboard, Stage, continued_header, fresh_header, size_for, tally
+from kraal.memory.scoreboard import (
+    PoolState,
+    Scoreboard,
+    Stage,
+    continued_header,
+    fresh_header,
+    size_for,
+    tally,
+)
 
 ffi: Any = _bridge.ffi
 HEADER = ffi.sizeof("struct kraal_scoreboard")

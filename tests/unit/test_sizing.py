@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import sizing
-from kraal.sizing import DYNAMIC, ONDEMAND, STATIC, Plan, Policy, Seen, State
+from kraal.manager import sizing
+from kraal.manager.sizing import DYNAMIC, ONDEMAND, STATIC, Plan, Policy, Seen, State
 
 FIXED = Policy(kind=STATIC, max_children=5)
 SPARE = Policy(

@@ -3,8 +3,8 @@
 import pytest
 
 from kraal.fields import replace
-from kraal.scoreboard import Stage, WorkerState
-from kraal.slowness import Slow, decide, explain
+from kraal.manager.slowness import Slow, decide, explain
+from kraal.memory.scoreboard import Stage, WorkerState
 from kraal.unix.process import Pid
 from tests.support.states import RUNNING
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from kraal._native import _bridge
 
 from kraal.fields import names
-from kraal.layout import Layout
-from kraal.stack import MOST_TEXT, Frame, Implausible, Kind, Pages, Reader
+from kraal.memory.layout import Layout
+from kraal.memory.stack import MOST_TEXT, Frame, Implausible, Kind, Pages, Reader
 from tests.support.memory import INCLUDE, LAYOUT, MAIN, Memory
 
 ALL = 100

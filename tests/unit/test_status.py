@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import status
 from kraal.fields import replace
-from kraal.scoreboard import PoolState, Stage, WorkerState
+from kraal.memory.scoreboard import PoolState, Stage, WorkerState
+from kraal.pages import status
 from tests.support.fastcgi import Response
 from tests.support.servers import FpmServer
 from tests.support.states import RUNNING

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraal import tables
 from kraal.fields import replace
-from kraal.scoreboard import PoolState
+from kraal.memory.scoreboard import PoolState
+from kraal.observe import tables
 from tests.support.states import RUNNING
 
 POOL = PoolState(started_at=0, accepted=9, slow=1, max_active=2, max_children_reached=4, workers=(RUNNING,))

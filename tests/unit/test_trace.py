@@ -2,11 +2,11 @@
 
 import pytest
 
+from kraal.command.trace import lines
 from kraal.fields import replace
-from kraal.glimpse import Glimpse, Missing
-from kraal.scoreboard import Stage
-from kraal.stack import Frame, Kind
-from kraal.trace import lines
+from kraal.memory.scoreboard import Stage
+from kraal.memory.stack import Frame, Kind
+from kraal.memory.stack_sample import Missing, StackSample
 from tests.support.states import RUNNING
 
 STATE = replace(RUNNING, uri="/a.php", query="b=c", accepted_ns=8_000_000_000)
@@ -17,13 +17,13 @@ MAKE = Frame(name="make", class_name="Shop", file="/srv/b.php", line=31, first_l
 SLEEP = Frame(name="sleep")
 
 
-def said(found: Glimpse | Missing, stage: Stage = Stage.RUNNING) -> list[str]:
+def said(found: StackSample | Missing, stage: Stage = Stage.RUNNING) -> list[str]:
     return lines("www", replace(STATE, stage=stage), found, 10.5)
 
 
 def test_stack_is_shown_as_php_shows_one() -> None:
     frames = (SLEEP, RUN, MAKE, INCLUDED, MAIN)
-    assert said(Glimpse(frames, "/srv/a.php", {"REQUEST_URI": "/a", "REQUEST_ID": "f00"}, 3)) == [
+    assert said(StackSample(frames, "/srv/a.php", {"REQUEST_URI": "/a", "REQUEST_ID": "f00"}, 3)) == [
         "worker 77, pool www: GET /a (2.500 s, request f00)",
         "  at /srv/b.php:21",
         "  #0 /srv/b.php(21): sleep()",
@@ -35,7 +35,7 @@ def test_stack_is_shown_as_php_shows_one() -> None:
 
 
 def test_worker_without_a_stack_is_idle_or_not_in_php_code() -> None:
-    nothing = Glimpse((), "", {}, 3)
+    nothing = StackSample((), "", {}, 3)
     assert said(nothing, Stage.IDLE) == ["worker 77, pool www: idle"]
     assert said(nothing) == ["worker 77, pool www: not in PHP code"]
 
@@ -46,11 +46,11 @@ def test_why_there_is_no_stack_is_told(missing: Missing) -> None:
 
 
 def test_function_that_c_code_calls_has_no_line_of_its_own() -> None:
-    assert said(Glimpse((RUN,), "", {}, 3))[-1] == "  #0 [internal function]: Shop->run()"
+    assert said(StackSample((RUN,), "", {}, 3))[-1] == "  #0 [internal function]: Shop->run()"
 
 
 def test_no_name_can_write_to_the_terminal() -> None:
     evil = replace(RUN, name="\x1b]0;x\x07", file="/srv/\r\n\x1b[2J")
-    text = said(Glimpse((evil, evil, MAIN), "", {"REQUEST_URI": "/\x1b[31m\n", "REQUEST_ID": "\x9b"}, 3))
+    text = said(StackSample((evil, evil, MAIN), "", {"REQUEST_URI": "/\x1b[31m\n", "REQUEST_ID": "\x9b"}, 3))
     assert len(text) == 5
     assert all(line.isprintable() for line in text)

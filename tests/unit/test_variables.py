@@ -6,7 +6,7 @@ import pytest
 
 from kraal.boot import Php
 from kraal.fields import replace
-from kraal.variables import Variables
+from kraal.php.variables import Variables
 from tests.unit.test_config_load import BARE, load_file, write
 
 NOTHING = Php(ini_path=None, ini_scan_dir=None, ini_ignore=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kraal.command.words import Words
 from kraal.errors import UsageError
-from kraal.words import Words
 
 OPTIONS = ("--pool", "--seconds")
 

@@ -5,10 +5,10 @@ php-fpm's lines; the head says it.  What is ours in the head has the form of php
 """
 
 from kraal.fields import Frozen
-from kraal.glimpse import Glimpse, Missing
 from kraal.logs.lines import clean, stamp
-from kraal.scoreboard import WorkerState
-from kraal.stack import Frame, Kind
+from kraal.memory.scoreboard import WorkerState
+from kraal.memory.stack import Frame, Kind
+from kraal.memory.stack_sample import Missing, StackSample
 
 # Called from there: no frame but the next one that is written in PHP knows.
 _BEYOND = 32
@@ -19,13 +19,13 @@ class Entry(Frozen):
 
     pool: str
     state: WorkerState
-    found: Glimpse | Missing
+    found: StackSample | Missing
     ended: bool  # before it was looked at
 
     def text(self, depth: int, now: float) -> str:
         """All of it; at most so many frames."""
         lines = ["", f"{stamp(now)} [pool {self.pool}] pid {self.state.pid}", *self._head()]
-        if isinstance(self.found, Glimpse) and not self.ended:
+        if isinstance(self.found, StackSample) and not self.ended:
             lines += frame_lines(self.found.frames, depth)
         return "".join(f"{clean(line)}\n" for line in lines)
 

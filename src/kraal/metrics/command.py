@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 
+from kraal.command.common import FLAGS, WHICH, Subcommand
+from kraal.command.whereabouts import master
+from kraal.command.words import Words
 from kraal.errors import Exit
 from kraal.metrics.exposition import render
 from kraal.metrics.families import families
 from kraal.metrics.sight import Sight
 from kraal.options import Options
-from kraal.subcommand import FLAGS, WHICH, Subcommand
-from kraal.whereabouts import master
-from kraal.words import Words
 
 USAGE = f"""\
 Usage: kraal metrics {WHICH}

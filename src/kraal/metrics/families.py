@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kraal.fields import Frozen
-from kraal.ledger import BOUNDS, Ending, Entries, Histogram
+from kraal.memory.ledger import BOUNDS, Ending, Entries, Histogram
+from kraal.memory.scoreboard import PoolState, Stage
 from kraal.metrics.exposition import Family, Kind, Sample, histogram
-from kraal.report import Report
-from kraal.scoreboard import PoolState, Stage
-from kraal.tables import STAGES
+from kraal.observe.tables import STAGES
+from kraal.reload.report import Report
 
 _CLASSES = ("other", "1xx", "2xx", "3xx", "4xx", "5xx")
 

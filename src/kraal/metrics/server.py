@@ -18,13 +18,13 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from kraal import peers
 from kraal.errors import Exit, StartError
 from kraal.metrics.exposition import CONTENT_TYPE, render
 from kraal.metrics.families import Told, families, standings
 from kraal.metrics.front import LAST, MOST_GUESTS, Front
 from kraal.metrics.http import Page, Question
 from kraal.metrics.sight import Sight
+from kraal.pages import peers
 from kraal.unix import memory, parcels, privileges, process
 from kraal.unix.loop import Loop
 

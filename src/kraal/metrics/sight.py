@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterable
 
 from kraal import __version__
-from kraal.holdings import Holdings
-from kraal.ledger import Entries
+from kraal.memory.ledger import Entries
+from kraal.memory.scoreboard import PoolState
 from kraal.metrics.families import PoolView, View
-from kraal.scoreboard import PoolState
+from kraal.observe.holdings import Holdings
 from kraal.unix import process
 
 

@@ -29,7 +29,7 @@ class Kind(IntEnum):
     SLOW = 6  # manager: lines for the pool's slow log
     LEAVING = 7  # manager: there is no worker and none is needed; whoever comes now is not its business
     CRASHED = 8  # manager: a worker ended by SIGSEGV or SIGBUS
-    CLAIM = 9  # manager: has or wants so many workers, see budget.py
+    CLAIM = 9  # manager: has or wants so many workers, see master/budget.py
     QUIT = 16  # master: finish the running requests and leave
     TERMINATE = 17  # master: leave at once
     SPEAK = 18  # master: pass on now what workers have written

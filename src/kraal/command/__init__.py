@@ -1,0 +1,1 @@
+"""The subcommands of `kraal`, and what they share."""

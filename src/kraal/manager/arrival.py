@@ -1,0 +1,28 @@
+"""What a manager does first: it reads its order, and sees what it was given and what is to stay its own."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from setproctitle import setproctitle
+
+from kraal.boot import Descriptor, Order
+from kraal.manager import streams
+from kraal.unix import priority
+
+
+def arrive(arguments: Sequence[str]) -> tuple[Order, int]:
+    """The order, and /dev/null.  The arguments are nice values."""
+    with os.fdopen(Descriptor.ORDER, "rb") as file:
+        order = Order.from_bytes(file.read())
+    for fd in set(Descriptor) - {Descriptor.ORDER, Descriptor.SAID}:
+        # Not all pools have all of them.
+        with suppress(OSError):
+            os.set_inheritable(fd, False)
+    setproctitle(f"kraal: pool {order.pool} (manager)")
+    # Now, because a root folder of the pool's own need not have it.
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    streams.speak_into_file(wanted=order.catch_output)
+    for nice in arguments:
+        priority.take(int(nice))
+    return order, null

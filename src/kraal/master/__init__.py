@@ -1,0 +1,1 @@
+"""The master: owns the listeners and the managers, writes the log, answers signals."""

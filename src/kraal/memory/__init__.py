@@ -1,0 +1,1 @@
+"""What workers leave in shared memory, and how others read it."""

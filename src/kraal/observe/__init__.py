@@ -1,0 +1,1 @@
+"""A running master seen from another process."""

@@ -1,0 +1,1 @@
+"""The status and ping pages, and who answers them."""

@@ -1,0 +1,1 @@
+"""PHP: the native library, its settings, and what it says of itself."""
