@@ -129,11 +129,14 @@ def test_the_header_of_a_killed_manager_s_scoreboard_is_taken_over_at_its_size(b
     assert len(scoreboard.continued_header(before)) == HEADER
 
 
-def test_a_number_at_its_end_is_counted_on_from() -> None:
+def test_numbers_at_their_end_are_counted_on_from() -> None:
     memory = mmap.mmap(-1, size_for(1))
     memory[:] = b"\xff" * len(memory)
-    Scoreboard(memory).count_reached()
-    assert Scoreboard(memory).read().max_children_reached == 0
+    board = Scoreboard(memory)
+    for count in (board.count_reached, board.count_slow, board.count_turned_away):
+        count()
+    state = board.read()
+    assert (state.max_children_reached, state.slow, state.turned_away) == (0, 0, 0)
 
 
 @given(st.binary(max_size=200))

@@ -250,7 +250,7 @@ class Scoreboard:
 
     def count_slow(self) -> None:
         """One more request was slow."""
-        self._header.slow += 1
+        self._header.slow = (self._header.slow + 1) & 0xFFFFFFFFFFFFFFFF
 
     def count_turned_away(self) -> None:
         """One more request was turned away."""
