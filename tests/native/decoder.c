@@ -36,6 +36,7 @@ static uint8_t *stream;
 static size_t *ends;             /* where pieces end */
 static size_t piece, piece_count, stream_at;
 static bool quiet;
+static bool gathers;             /* it makes up the length of bodies, see gather() */
 
 static void show(const char *name, const void *bytes, size_t size)
 {
@@ -99,8 +100,8 @@ static void show_request(struct fcgi_connection *connection)
 	}
 	for (size_t i = 0; i < connection->params.count; i++) {
 		const struct param *pair = &connection->params.pairs[i];
-		if (strcmp(pair->name, "CONTENT_LENGTH") == 0) {
-			continue;  /* see gather() */
+		if (gathers && strcmp(pair->name, "CONTENT_LENGTH") == 0) {
+			continue;
 		}
 		show("name", pair->name, pair->name_size);
 		show("value", pair->value, pair->value_size);
@@ -170,6 +171,7 @@ static void run(enum mode mode)
 	fcgi_open(&connection, -1);
 	io.input_start = io.input_end = 0;
 	io.body_buffer = GATHERED;
+	gathers = mode == MODE_MOVES;
 	/* like the worker: what was decoded is served, then more is read */
 	while (connection.state != FCGI_DEAD && connection.state != FCGI_LINGER) {
 		if (mode == MODE_MOVES && connection.state == FCGI_READY && !gather(&connection, &io)) {
