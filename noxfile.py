@@ -38,5 +38,6 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """What reads foreign bytes in C, under libFuzzer; arguments go to `python -m tests.fuzz`."""
+    """What reads foreign bytes, under libFuzzer; arguments go to `python -m tests.fuzz`."""
+    session.install(".[test]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)

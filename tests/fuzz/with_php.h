@@ -20,8 +20,8 @@
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-/* A folder of our own, which is the working folder. */
-static char place[] = "/tmp/kraal-fuzz-XXXXXX";
+/* A folder of our own, which is the working folder; in memory, if there is a place. */
+static char place[] = "/dev/shm/kraal-fuzz-XXXXXX";
 
 static inline void check(bool holds)
 {
@@ -49,7 +49,11 @@ static inline void start_php(void)
 	/* Every allocation by itself, so that the sanitizer sees its end. */
 	setenv("USE_ZEND_ALLOC", "0", 1);
 	php_embed_module.php_ini_ignore = 1;
-	check(mkdtemp(place) && chdir(place) == 0 && atexit(clear_place) == 0);
+	if (!mkdtemp(place)) {
+		strcpy(place, "/tmp/kraal-fuzz-XXXXXX");
+		check(mkdtemp(place) != NULL);
+	}
+	check(chdir(place) == 0 && atexit(clear_place) == 0);
 	check(php_embed_init(1, arguments) == SUCCESS);
 }
 
