@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kraal.reload import report
 from kraal.reload.report import Report
+from kraal.unix import memory
 
 
 @pytest.fixture
@@ -52,3 +53,18 @@ def test_reports_are_found_in_the_process_that_writes_them(reports: int) -> None
 
 def test_process_without_reports_is_no_master() -> None:
     assert report.find(os.getpid()) is None
+
+
+def test_a_scoreboard_of_a_pool_called_reloads_is_not_taken_for_reports() -> None:
+    forged = memory.create("kraal-reloads", 4096)
+    os.pwrite(forged, b"00000000", 0)
+    reports = report.create()
+    try:
+        assert forged < reports
+        found = report.find(os.getpid())
+        assert found is not None
+        assert os.path.sameopenfile(found, reports)
+        os.close(found)
+    finally:
+        os.close(forged)
+        os.close(reports)
