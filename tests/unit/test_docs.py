@@ -9,6 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_PLACE = re.compile(r"\]\(([^)#\s:]*)#([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def test_the_page_of_directives_is_up_to_date() -> None:
@@ -22,3 +24,22 @@ def test_links_to_files_lead_to_files(page: Path) -> None:
     targets = [target for target in _LINK.findall(page.read_text()) if "://" not in target]
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def places(page: Path) -> set[str]:
+    """What links can lead to in a page: its headings, as they are written in addresses."""
+    headings = _HEADING.findall(page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_places_lead_to_headings(page: Path) -> None:
+    links = _PLACE.findall(page.read_text())
+
+    assert [link for link in links if link[1] not in places(page.parent / link[0] if link[0] else page)] == []
+
+
+def test_readme_names_every_page() -> None:
+    named = set(_LINK.findall((ROOT / "README.md").read_text()))
+
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - named == set()
