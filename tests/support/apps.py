@@ -37,9 +37,9 @@ def picture(width: int = 640, height: int = 400) -> bytes:
 
 
 def _copy(source: str, root: Path, *, but: Sequence[str]) -> None:
-    shutil.copytree(
-        source, root, symlinks=False, ignore_dangling_symlinks=True, ignore=shutil.ignore_patterns(*but)
-    )
+    # With ignore_dangling_symlinks, links to what is beside another package's files would be left out:
+    # copytree looks for their targets from where the process is.
+    shutil.copytree(source, root, symlinks=False, ignore=shutil.ignore_patterns(*but))
 
 
 WORDPRESS_CONFIG = """\
