@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kraal.config.directives import ARRAYS, GLOBAL, POOL
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -43,3 +45,19 @@ def test_readme_names_every_page() -> None:
     named = set(_LINK.findall((ROOT / "README.md").read_text()))
 
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - named == set()
+
+
+def test_page_on_migrating_names_every_directive_of_php_fpm_once() -> None:
+    page = (ROOT / "docs" / "migrating.md").read_text()
+    section = page.partition("## Directive by directive\n")[2].partition("\n## ")[0]
+    same, *tables = re.split(r"^\| .* \| In kraal \|$", section, flags=re.MULTILINE)
+    in_global, in_pools = same.split("- in pools:")
+    pages = {
+        "global": in_global + tables[0],
+        "pool": in_pools + "\n".join(line.partition(" | ")[0] for line in tables[1].splitlines()),
+    }
+    named = {scope: sorted(re.findall(r"`([a-z_.]+(?:\[\w*\])?)`", text)) for scope, text in pages.items()}
+    pool = [row.name for row in POOL if not row.own] + [row.written for row in ARRAYS]
+
+    assert set(named["global"]) - {"notice", "no"} == {row.name for row in GLOBAL if not row.own}
+    assert named["pool"] == sorted(pool)
