@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PLACE = re.compile(r"\]\(([^)#\s:]*)#([^)\s]+)\)")
+_CODE = re.compile(r"`([^`\n]+)`|^ {4}(\S.*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -61,3 +62,44 @@ def test_page_on_migrating_names_every_directive_of_php_fpm_once() -> None:
 
     assert set(named["global"]) - {"notice", "no"} == {row.name for row in GLOBAL if not row.own}
     assert named["pool"] == sorted(pool)
+
+
+def commands(program: str) -> set[str]:
+    """What the pages show as a command that begins with this, in a line or in code of its own."""
+    shown = {line or block for page in PAGES for line, block in _CODE.findall(page.read_text())}
+    return {command for command in shown if command.startswith(program)}
+
+
+def options(command: str) -> set[str]:
+    return set(re.findall(r" (--[a-z][a-z-]*)", command))
+
+
+def test_programs_of_bench_that_pages_name_have_the_options_that_they_show() -> None:
+    sources = {file.name: file.read_text() for file in (ROOT / "bench").glob("*.py")}
+    known = set(re.findall(r'"(--[a-z][a-z-]*)"', "".join(sources.values())))
+    shown = commands("python bench/") | (commands("bench/") - {"bench/"})
+
+    assert shown
+    for command in shown:
+        (program,) = re.findall(r"bench/(\w+\.\w+)", command)
+        assert (ROOT / "bench" / program).exists(), command
+        assert options(command) <= known, command
+
+
+def test_sessions_of_nox_that_pages_name_are_there() -> None:
+    known = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+
+    assert {command.split()[2] for command in commands("nox -s")} <= known
+
+
+def test_subcommands_that_pages_show_have_their_options() -> None:
+    text = "".join(file.read_text() for file in (ROOT / "src" / "kraal").rglob("*.py"))
+    cases = re.findall(r"case \[(.*?)\]:", (ROOT / "src" / "kraal" / "cli.py").read_text())
+    known = {word for case in cases for word in re.findall(r'"(\w+)"', case)}
+    shown = {command for name in known for command in commands(f"kraal {name}")}
+
+    assert {command.split()[1] for command in shown} == known
+    for command in commands("kraal "):
+        name = command.split()[1]
+        assert name in known or re.fullmatch(r"-[a-zA-Z]+", name), command
+        assert [option for option in options(command) if option not in text] == [], command
