@@ -3,12 +3,11 @@
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz import corpus
-from tests.fuzz.fuzzer import Fuzzer, what_lacks
+from tests.fuzz.fuzzer import Fuzzer, what_lacks, workplace
 from tests.fuzz.targets import TARGETS, Target
 
 SET_UP_FAILED = 2
@@ -48,7 +47,7 @@ def _fuzz(target: Target, asked: argparse.Namespace) -> bool:
     """Returns whether harm was done."""
     found = asked.cache / target.name / "found"
     found.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="kraal-fuzz-") as folder:
+    with workplace() as folder:
         fuzzer = Fuzzer(target, Path(folder), asked.cache / target.name / "crashes")
         outcome = fuzzer.run(found, f"-max_total_time={asked.seconds}")
         figures = f"{outcome.executions:>12}{outcome.cpu_seconds:>13.0f}{len(outcome.findings):>10}"

@@ -5,6 +5,7 @@ import re
 import resource
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def what_lacks(target: Target) -> str | None:
     except ImportError:
         return "atheris is missing: pip install atheris"
     return None
+
+
+def workplace() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for a fuzzer; in memory if there is a place, where files are written ten times as fast."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    return tempfile.TemporaryDirectory(prefix="kraal-fuzz-", dir=memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Fuzzer:
         done = self._call(
             f"-artifact_prefix={self._crashes}/",
             f"-timeout={_LONGEST}",
+            # A look by the clock, and so no finding.
+            f"-report_slow_units={_LONGEST}",
             "-print_final_stats=1",
             *flags,
             found,

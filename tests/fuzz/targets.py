@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -61,12 +62,19 @@ class PythonTarget:
 
     def begin(self, folder: Path) -> AbstractContextManager[Play]:
         """What is called with an input, and raises whatever is wrong."""
-        play: AbstractContextManager[Play]
-        play = importlib.import_module(f"tests.fuzz.python.{self.name}").begin(folder)
+        play: AbstractContextManager[Play] = self._module().begin(folder)
         return play
 
+    def words(self) -> Sequence[str]:
+        """What would take long to find by chance."""
+        words: Sequence[str] = getattr(self._module(), "WORDS", ())
+        return words
+
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"tests.fuzz.python.{self.name}")
+
     def build(self, folder: Path, compiler: str) -> Path:
-        """A program under libFuzzer, which executes itself when it merges."""
+        """A program under libFuzzer, which executes itself when it merges, and leaves files beside it."""
         del compiler
         program = folder / self.name
         # What hashes are made of would give each run another coverage.

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.fuzzer import Fuzzer, compiler, what_lacks
+from tests.fuzz import corpus
+from tests.fuzz.fuzzer import Fuzzer, compiler, what_lacks, workplace
 from tests.fuzz.targets import FUZZER, HERE, NATIVE, ROOT, TARGETS, PythonTarget
 
-# Some four seconds of an idle processor each; a busy one gives up after ten.
+# Some four seconds of an idle processor each; a busy one gives up earlier.
 RUNS = {
     "reader": 40_000,
     "params": 350_000,
@@ -27,7 +28,7 @@ RUNS = {
     "channel": 4_000,
     "boards": 2_500,
 }
-MOST_SECONDS = 10
+MOST_SECONDS = 6
 
 
 def sources() -> Iterator[Path]:
@@ -42,24 +43,37 @@ def seed() -> int:
     return int.from_bytes(total.digest()[:4]) | 1
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with workplace() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
-def test_some_seconds_of_fuzzing_find_nothing(name: str, tmp_path: Path) -> None:
+def test_some_seconds_of_fuzzing_find_nothing(name: str, folder: Path, tmp_path: Path) -> None:
     target = TARGETS[name]
     if lacking := what_lacks(target):
         pytest.skip(lacking)
-    found = tmp_path / "found"
-    found.mkdir()
     try:
-        fuzzer = Fuzzer(target, tmp_path, tmp_path / "crashes")
+        fuzzer = Fuzzer(target, folder, tmp_path / "crashes")
     except subprocess.CalledProcessError as error:
         pytest.fail(error.stderr)
 
-    outcome = fuzzer.run(found, f"-seed={seed()}", f"-runs={RUNS[name]}", f"-max_total_time={MOST_SECONDS}")
+    outcome = fuzzer.run(
+        empty(folder), f"-seed={seed()}", f"-runs={RUNS[name]}", f"-max_total_time={MOST_SECONDS}"
+    )
 
     print(f"{name}: {outcome.executions} executions in {outcome.cpu_seconds:.1f} seconds")
     assert not outcome.failed, outcome.explain()
-    assert outcome.executions > len(list((tmp_path / "seeds").iterdir()))
+    assert outcome.executions > len(corpus.all_of(target))
+
+
+def empty(folder: Path) -> Path:
+    """Where what was found before would be."""
+    found = folder / "found"
+    found.mkdir()
+    return found
 
 
 class Broken(PythonTarget):
@@ -77,11 +91,10 @@ class Broken(PythonTarget):
 
 
 @pytest.mark.skipif(compiler() is None, reason="clang is missing")
-def test_a_finding_is_told_with_its_bytes_and_stays(tmp_path: Path) -> None:
-    (tmp_path / "found").mkdir()
-    fuzzer = Fuzzer(Broken("broken"), tmp_path, tmp_path / "crashes")
+def test_a_finding_is_told_with_its_bytes_and_stays(folder: Path, tmp_path: Path) -> None:
+    fuzzer = Fuzzer(Broken("broken"), folder, tmp_path / "crashes")
 
-    outcome = fuzzer.run(tmp_path / "found", "-seed=1", "-runs=1000000")
+    outcome = fuzzer.run(empty(folder), "-seed=1", "-runs=1000000")
 
     [finding] = outcome.findings
     assert outcome.failed

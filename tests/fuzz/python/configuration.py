@@ -11,11 +11,14 @@ from pathlib import Path
 
 from kraal.boot import Order, Php
 from kraal.config import load
+from kraal.config.directives import ARRAYS, GLOBAL, POOL
 from kraal.config.dump import lines
 from kraal.config.model import Config
 from kraal.config.problems import ConfigErrors
 from kraal.master.orders import order_for
 from tests.fuzz.targets import Play
+
+WORDS = [row.name for row in (*GLOBAL, *POOL, *ARRAYS)]
 
 _MOST_FILES = 5
 _ENVIRON = {"HOME": "/root"}

@@ -29,6 +29,7 @@ _ORDER = Order(
     ping_path="/ping",
 )
 _PARAMS = (b"SCRIPT_NAME", b"REQUEST_METHOD", b"QUERY_STRING")
+WORDS = ["/status", "/ping", "full", "json", "html", "xml", "openmetrics", *map(bytes.decode, _PARAMS)]
 _MOST_PIECES = 50
 _ANSWERS = {
     RecordType.STDOUT,
