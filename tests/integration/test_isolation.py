@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import StartKind, StartServer
 from tests.support import processes
 from tests.support.fastcgi import Connection, packet
-from tests.support.servers import FpmServer
+from tests.support.servers import FpmServer, free_port
 from tests.support.workers import ask, wait_workers
 from tests.support.workspace import ROOT, give
 
@@ -122,6 +122,16 @@ def test_process_priority_is_the_nice_value(start_server: StartServer) -> None:
     server = start_server(options={"process.priority": "3"}, pool={"process.priority": "7"})
     assert os.getpriority(os.PRIO_PROCESS, server.pid) == 3
     assert os.getpriority(os.PRIO_PROCESS, the_worker(server)) == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel has no autogroups")
+def test_nice_values_count_between_pools_and_what_starts(start_server: StartServer) -> None:
+    """The kernel weighs them within a session only, where each session has a share of the CPU: sched(7)."""
+    server = start_server(more={"second": {"listen": f"127.0.0.1:{free_port()}"}})
+    wait_workers(server, 2)
+    everybody = {server.pid, *processes.descendants(server.pid)}
+    assert len({Path(f"/proc/{pid}/autogroup").read_text() for pid in everybody}) == 1
+    assert len(everybody) > 2
 
 
 def test_scripts_can_be_kept_from_gaining_rights(start_kind: StartKind) -> None:

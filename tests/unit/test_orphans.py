@@ -20,10 +20,10 @@ LIMIT = 256
 
 
 @pytest.fixture
-def session() -> Iterator[Pid]:
-    """A session of many processes."""
+def group() -> Iterator[Pid]:
+    """A group of many processes."""
     leader = subprocess.Popen(
-        ["sh", "-c", f"for i in $(seq {MANY}); do sleep 60 & done; wait"], start_new_session=True
+        ["sh", "-c", f"for i in $(seq {MANY}); do sleep 60 & done; wait"], process_group=0
     )
     try:
         wait_until(lambda: len(processes.children(leader.pid)) == MANY, what="all are there")
@@ -43,7 +43,7 @@ def limited() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("taken", [0, LIMIT - 40, LIMIT - 1], ids=["many free", "few free", "none free"])
-def test_what_is_left_behind_leaves_descriptors_for_the_rest(session: Pid, limited: None, taken: int) -> None:
+def test_what_is_left_behind_leaves_descriptors_for_the_rest(group: Pid, limited: None, taken: int) -> None:
     orphans = Orphans(Loop())
     with ExitStack() as stack:
         stack.callback(orphans.end)
@@ -51,7 +51,7 @@ def test_what_is_left_behind_leaves_descriptors_for_the_rest(session: Pid, limit
         while fd < taken:
             fd = os.open(os.devnull, os.O_RDONLY)
             stack.callback(os.close, fd)
-        orphans.adopt(session)
+        orphans.adopt(group)
 
         found = orphans.descriptors()
         assert len(found) <= LIMIT // 8
@@ -59,11 +59,11 @@ def test_what_is_left_behind_leaves_descriptors_for_the_rest(session: Pid, limit
         assert all(fd < LIMIT - 32 for fd in found)
 
 
-def test_processes_that_were_left_are_killed_in_the_end(session: Pid) -> None:
+def test_processes_that_were_left_are_killed_in_the_end(group: Pid) -> None:
     orphans = Orphans(Loop())
-    orphans.adopt(session)
+    orphans.adopt(group)
     assert len(orphans.descriptors()) == MANY + 1
 
     orphans.end()
 
-    wait_until(lambda: not processes.children(session), what="they are gone")
+    wait_until(lambda: not processes.children(group), what="they are gone")

@@ -24,7 +24,7 @@ for fd in map(int, os.listdir("/proc/self/fd")):
         pass
 print(json.dumps({
     "descriptors": {fd: to for fd, to in found.items() if not to.startswith("/proc/")},
-    "session": os.getsid(0) == os.getpid(),
+    "session": os.getsid(0),
     "group": os.getpgid(0) == os.getpid(),
     "environ": dict(os.environ),
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
@@ -105,10 +105,10 @@ def test_descriptors_of_the_caller_stay_as_they_are(tmp_path: Path) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
+def test_program_leads_a_process_group_of_its_own(tmp_path: Path) -> None:
     found = run(tmp_path, [])
 
-    assert (found["session"], found["group"]) == (True, True)
+    assert (found["session"], found["group"]) == (os.getsid(0), True)
 
 
 def test_program_gets_the_environment_that_it_is_given_and_no_other(tmp_path: Path) -> None:

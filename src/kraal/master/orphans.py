@@ -27,7 +27,7 @@ class Orphans:
         self._changed = changed
         self._open: set[int] = set()
 
-    def adopt(self, session: Pid) -> int:
+    def adopt(self, group: Pid) -> int:
         """Look after those of a manager, if they are not too many: the kernel has told all to leave.
 
         Returns how many they are.
@@ -37,7 +37,7 @@ class Orphans:
         room = max(0, limit // _SHARE - len(self._open))
         # Without descriptors to spare we do without.
         with suppress(OSError):
-            for orphan in islice(process.open_session(session), room):
+            for orphan in islice(process.open_group(group), room):
                 # The kernel gives the lowest number that is free.
                 if orphan >= limit - _SPARE:
                     os.close(orphan)

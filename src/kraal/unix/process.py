@@ -94,10 +94,11 @@ def keep_descriptors() -> None:
 
 
 def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int]) -> Pid:
-    """Start a program in a session of its own, with descriptors at 3, 4, 5 and so on.
+    """Start a program in a process group of its own, with descriptors at 3, 4, 5 and so on.
 
-    A session of its own keeps the terminal's Ctrl-C away from it, and makes it and its children a
-    process group that can be killed as a whole.
+    The group keeps the terminal's Ctrl-C away from it and its children, and can be killed as a whole.  So would
+    a session; but the kernel may give each session an equal share of the CPU (sched(7), autogroup), and then
+    nice values say nothing between them.
     """
     copies = [_high_copy(fd) for fd in descriptors]
     try:
@@ -108,7 +109,7 @@ def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequen
                 list(argv),
                 environ,
                 file_actions=actions,
-                setsid=True,
+                setpgroup=0,
                 setsigmask=(),
                 setsigdef=_OURS,
             )
@@ -125,7 +126,7 @@ def _high_copy(fd: int) -> int:
 def spawn_again(
     command: Sequence[str], environ: Mapping[str, str], descriptors: Iterable[int], errors: int
 ) -> Pid:
-    """Start a program in a session of its own, with descriptors under the numbers they have here."""
+    """Start a program in a process group of its own, with descriptors under the numbers they have here."""
     with _lent(descriptors):
         return Pid(
             os.posix_spawn(
@@ -133,7 +134,7 @@ def spawn_again(
                 list(command),
                 environ,
                 file_actions=[(os.POSIX_SPAWN_DUP2, errors, 2)],
-                setsid=True,
+                setpgroup=0,
                 setsigmask=(),
                 setsigdef=_OURS,
             )
@@ -182,22 +183,22 @@ def reap() -> Iterator[Exit]:
             yield Exit(Pid(pid), os.waitstatus_to_exitcode(status), memory=used.ru_maxrss << 10)
 
 
-def _in_session(pid: int, session: int) -> bool:
+def _in_group(pid: int, group: int) -> bool:
     try:
-        return os.getsid(pid) == session
+        return os.getpgid(pid) == group
     except (ProcessLookupError, PermissionError):
         return False
 
 
-def open_session(session: int) -> Iterator[int]:
-    """Descriptors of the processes in a session: unlike a number, they mean nobody else later."""
+def open_group(group: int) -> Iterator[int]:
+    """Descriptors of the processes in a group: unlike a number, they mean nobody else later."""
     for name in os.listdir("/proc"):
-        if not name.isdigit() or not _in_session(int(name), session):
+        if not name.isdigit() or not _in_group(int(name), group):
             continue
         with suppress(ProcessLookupError):
             fd = os.pidfd_open(int(name))
             # Looked at again: the number may have gone to another process.
-            if _in_session(int(name), session):
+            if _in_group(int(name), group):
                 yield fd
             else:
                 os.close(fd)
