@@ -96,9 +96,9 @@ def keep_descriptors() -> None:
 def execute(argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int]) -> Pid:
     """Start a program in a process group of its own, with descriptors at 3, 4, 5 and so on.
 
-    The group keeps the terminal's Ctrl-C away from it and its children, and can be killed as a whole.  So would
-    a session; but the kernel may give each session an equal share of the CPU (sched(7), autogroup), and then
-    nice values say nothing between them.
+    The group keeps the terminal's Ctrl-C away from it and its children, and can be killed as a whole.  So
+    would a session; but many kernels give each session an equal share of the CPU (sched(7), autogroup), and
+    then nice values say nothing between them.
     """
     copies = [_high_copy(fd) for fd in descriptors]
     try:
