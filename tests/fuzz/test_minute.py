@@ -23,7 +23,7 @@ RUNS = {
     "inivalues": 80_000,
     "userini": 40_000,
     "protocol": 6_000,
-    "configuration": 1_000,
+    "configuration": 1_500,
     "pages": 4_000,
     "channel": 4_000,
     "boards": 2_500,
@@ -66,7 +66,7 @@ def test_some_seconds_of_fuzzing_find_nothing(name: str, folder: Path, tmp_path:
 
     print(f"{name}: {outcome.executions} executions in {outcome.cpu_seconds:.1f} seconds")
     assert not outcome.failed, outcome.explain()
-    assert outcome.executions > len(corpus.all_of(target))
+    assert outcome.executions >= len(corpus.all_of(target))
 
 
 def empty(folder: Path) -> Path:
