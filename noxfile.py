@@ -41,3 +41,11 @@ def fuzz(session: nox.Session) -> None:
     """What reads foreign bytes, under libFuzzer; arguments go to `python -m tests.fuzz`."""
     session.install(".[test]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+# Debian's again; the watched kraal is an environment inside this one.
+@nox.session(python="/usr/bin/python3")
+def sanitize(session: nox.Session) -> None:
+    """The integration tests on a watched kraal; arguments go to `python -m tests.sanitize`."""
+    session.install(".[http,test]")
+    session.run("python", "-m", "tests.sanitize", *session.posargs)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE, wait_until
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -57,7 +57,7 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals, *, at_most: fl
     """Ask a program to stop; one that does not is killed, which fails the test."""
     process.send_signal(number)
     try:
-        return process.wait(at_most)
+        return process.wait(at_most * PATIENCE)
     except subprocess.TimeoutExpired:
         kill(descendants(process.pid) | {process.pid})
         process.wait()

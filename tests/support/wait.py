@@ -1,5 +1,6 @@
 """Wait for a condition, never for a time."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,6 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 INTERVAL = 0.01
+# Under sanitizers and valgrind everything takes longer.
+PATIENCE = float(os.environ.get("KRAAL_TEST_PATIENCE", "1"))
 
 
 class NeverHappened(AssertionError):
@@ -15,7 +18,7 @@ class NeverHappened(AssertionError):
 
 def wait_until(predicate: Callable[[], T], *, at_most: float = 10.0, what: str) -> T:
     """Return the first true value of the predicate."""
-    deadline = time.monotonic() + at_most
+    deadline = time.monotonic() + at_most * PATIENCE
     while True:
         value = predicate()
         if value:
