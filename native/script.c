@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <php.h>
 #include <ext/standard/url.h>
@@ -75,7 +76,11 @@ static bool exists(const char *path)
 	if (!size || path[size - 1] == '/') {
 		return size == 0;
 	}
-	/* Through PHP's realpath cache: a known script costs no system call. */
+	/* Through PHP's realpath cache: a known script costs no system call, and if it is known by this very name no copies
+	 * of the path either. */
+	if (realpath_cache_lookup(path, size, time(NULL))) {
+		return true;
+	}
 	char *real = tsrm_realpath(path, NULL);
 	bool found = real != NULL;
 	if (real) {
