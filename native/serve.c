@@ -325,8 +325,9 @@ static enum step turn_to_listener(bool *lost)
 		update_sharing();
 		enum step step = serve_new(connection);
 		update_sharing();
-		/* With nobody else to look after, the next accept may be tried at once. */
-		knocked = !held || rescuing;
+		/* Whether there is another one tells the next wait: an accept in vain costs seven times more, as the kernel
+		 * makes a socket and a file first. */
+		knocked = rescuing;
 		parked = held && !rescuing && sharing_park();
 		return step;
 	}
