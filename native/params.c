@@ -96,16 +96,6 @@ static size_t decode_length(const uint8_t *at, size_t left, uint32_t *length)
 	return 0;
 }
 
-/* Which bucket a name is in.  Names of web servers begin alike: the middle and the end tell them apart. */
-static unsigned bucket_of(const char *name, size_t size)
-{
-	unsigned mix = (unsigned)size;
-	if (size) {
-		mix += (uint8_t)name[size / 2] * 5u + (uint8_t)name[size - 1] * 11u;
-	}
-	return mix % PARAMS_BUCKETS;
-}
-
 static bool is_called(const struct param *pair, const char *name, size_t size)
 {
 	return pair->name_size == size && memcmp(pair->name, name, size) == 0;
@@ -125,7 +115,7 @@ static struct param *find_in(const struct params *params, unsigned bucket, const
 /* The pair called name, made if there is none.  Returns NULL without memory. */
 static struct param *pair_called(struct params *params, char *name, uint32_t size)
 {
-	unsigned bucket = bucket_of(name, size);
+	unsigned bucket = params_bucket(name, size);
 	struct param *pair = find_in(params, bucket, name, size);
 	if (pair || params->count > PARAMS_COUNT_MAX ||
 	    reserve((void **)&params->pairs, &params->capacity, params->count + 1, sizeof(struct param), 64) < 0) {
@@ -184,18 +174,23 @@ void params_set_front(struct params *params, const char *name, const char *value
 	};
 }
 
-struct param *params_find(const struct params *params, const char *name, size_t name_size)
+static struct param *find(const struct params *params, unsigned bucket, const char *name, size_t name_size)
 {
-	struct param *pair = find_in(params, bucket_of(name, name_size), name, name_size);
+	struct param *pair = find_in(params, bucket, name, name_size);
 	if (!pair && params->front.name && is_called(&params->front, name, name_size)) {
 		return (struct param *)(uintptr_t)&params->front;
 	}
 	return pair;
 }
 
-char *params_get(const struct params *params, const char *name, size_t name_size)
+struct param *params_find(const struct params *params, const char *name, size_t name_size)
 {
-	const struct param *pair = params_find(params, name, name_size);
+	return find(params, params_bucket(name, name_size), name, name_size);
+}
+
+char *params_get_from(const struct params *params, unsigned bucket, const char *name, size_t name_size)
+{
+	const struct param *pair = find(params, bucket, name, name_size);
 	return pair ? pair->value : NULL;
 }
 

@@ -54,9 +54,28 @@ void params_set_front(struct params *params, const char *name, const char *value
 /* The pair called name, or NULL.  Of equal names in a request the last value counts, at the first one's place. */
 struct param *params_find(const struct params *params, const char *name, size_t name_size);
 
-/* The value called name, or NULL.  PARAM_GET takes a string literal. */
+/* Which bucket a name is in.  Names of web servers begin alike: the middle and the end tell them apart. */
+static inline unsigned params_bucket(const char *name, size_t size)
+{
+	unsigned mix = (unsigned)size;
+	if (size) {
+		mix += (uint8_t)name[size / 2] * 5u + (uint8_t)name[size - 1] * 11u;
+	}
+	return mix % PARAMS_BUCKETS;
+}
+
+/* For params_get: the bucket is that of the name. */
+char *params_get_from(const struct params *params, unsigned bucket, const char *name, size_t name_size);
+
+/* The value called name, or NULL.  PARAM_GET takes a string literal: its bucket is known to the compiler, and most
+ * that are asked for are empty. */
 #define PARAM_GET(params, literal) params_get((params), (literal), sizeof(literal) - 1)
-char *params_get(const struct params *params, const char *name, size_t name_size);
+static inline char *params_get(const struct params *params, const char *name, size_t name_size)
+{
+	unsigned bucket = params_bucket(name, name_size);
+	bool none = !params->newest[bucket] && params->front.name_size != name_size;
+	return none ? NULL : params_get_from(params, bucket, name, name_size);
+}
 
 /* Set or (value NULL) remove.  Returns the stored value; NULL when removed or without memory. */
 #define PARAM_SET(params, literal, value) params_set((params), (literal), sizeof(literal) - 1, (value))
