@@ -134,8 +134,7 @@ def walk_through_wordpress(browser: Chromium, image: Path) -> Iterator[Shown]:
 
 
 def wordpress_is_installed(browser: Chromium) -> Iterator[Shown]:
-    browser.go("/")
-    yield browser.see()
+    browser.go("/")  # not compared: what the form says of its password comes whenever its dictionary is there
     browser.fill("#weblog_title", "Kraal")
     browser.fill("#user_login", USER)
     browser.fill("#pass1", PASSWORD)
