@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
+/* A checked longjmp() takes a jump to another stack for a mistake. */
+#undef _FORTIFY_SOURCE
 #include "callstack.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +15,8 @@
 #define SIZE_USUAL ((size_t)8 << 20)
 #define SIZE_MOST ((size_t)64 << 20)
 
-static ucontext_t first, second;
+static ucontext_t begin;          /* of the second stack */
+static jmp_buf first, second;     /* where each of them stands; without the mask of signals, which is the process's */
 static bool entered;
 
 /* As large as the first one may become; only what is touched costs memory. */
@@ -34,30 +38,36 @@ int callstack_open(void (*entry)(void))
 		return -1;
 	}
 	/* Whoever runs over its end is to fall, and not into something else. */
-	if (mprotect(base, page, PROT_NONE) < 0 || getcontext(&second) < 0) {
+	if (mprotect(base, page, PROT_NONE) < 0 || getcontext(&begin) < 0) {
 		munmap(base, size + page);
 		return -1;
 	}
 	/* Of a huge page only a few kilobytes would be used. */
 	madvise(base + page, size, MADV_NOHUGEPAGE);
-	second.uc_stack.ss_sp = base + page;
-	second.uc_stack.ss_size = size;
-	second.uc_link = NULL;
-	makecontext(&second, entry, 0);
+	begin.uc_stack.ss_sp = base + page;
+	begin.uc_stack.ss_size = size;
+	begin.uc_link = NULL;
+	makecontext(&begin, entry, 0);
 	return 0;
 }
 
 void callstack_enter(void)
 {
-	if (!entered) {
-		entered = true;
-		/* A context has a signal mask of its own, which was taken when more was blocked than now. */
-		sigprocmask(SIG_BLOCK, NULL, &second.uc_sigmask);
+	if (_setjmp(first) != 0) {
+		return;
 	}
-	swapcontext(&first, &second);
+	if (entered) {
+		_longjmp(second, 1);
+	}
+	entered = true;
+	/* A context has a signal mask of its own, which was taken when more was blocked than now. */
+	sigprocmask(SIG_BLOCK, NULL, &begin.uc_sigmask);
+	setcontext(&begin);
 }
 
 void callstack_leave(void)
 {
-	swapcontext(&second, &first);
+	if (_setjmp(second) == 0) {
+		_longjmp(first, 1);
+	}
 }
