@@ -6,13 +6,17 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <php.h>
 #include <ext/standard/basic_functions.h>
+#include <php_main.h>
 #include <zend_operators.h>
+
+#include "imports.h"
 
 /* An ini entry that the boot has changed. */
 struct setting {
@@ -30,6 +34,10 @@ static char *locale_name;
 static int directory = -1;
 static mode_t mask;
 static zval env;
+static bool moves_are_seen;   /* PHP's calls that change the directory come by here */
+static bool moved;
+static bool masks_are_seen;
+static bool masked;
 
 /* ---------------------------------------------------------------- settings */
 
@@ -257,6 +265,34 @@ static void restore_locale(void)
 	}
 }
 
+static int seen_chdir(const char *path)
+{
+	moved = true;
+	return chdir(path);
+}
+
+static mode_t seen_umask(mode_t wanted)
+{
+	masked = true;
+	return umask(wanted);
+}
+
+/* With FFI scripts call libc themselves, where it is allowed to more than files that are preloaded, or to those. */
+static bool scripts_call_libc(void)
+{
+	char *enabled = zend_ini_string(ZEND_STRL("ffi.enable"), 0);
+	char *preloaded = zend_ini_string(ZEND_STRL("opcache.preload"), 0);
+	return enabled && (strcasecmp(enabled, "preload") != 0 || (preloaded && *preloaded));
+}
+
+void bootstate_prepare(void)
+{
+	const void *libphp = (const void *)php_request_startup;
+	bool seen = !scripts_call_libc();
+	moves_are_seen = seen && imports_replace(libphp, "chdir", (void (*)(void))seen_chdir);
+	masks_are_seen = seen && imports_replace(libphp, "umask", (void (*)(void))seen_umask);
+}
+
 static mode_t current_umask(void)
 {
 	mode_t now = umask(077);
@@ -271,6 +307,7 @@ void bootstate_open(void)
 	locale_name = strdup(setlocale(LC_ALL, NULL));
 	directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mask = current_umask();
+	moved = masked = false;
 }
 
 void bootstate_restore(void)
@@ -278,9 +315,13 @@ void bootstate_restore(void)
 	restore_settings();
 	restore_environment();
 	restore_locale();
-	umask(mask);
-	if (directory >= 0) {
+	if (masked || !masks_are_seen) {
+		umask(mask);
+		masked = false;
+	}
+	if (directory >= 0 && (moved || !moves_are_seen)) {
 		(void)!fchdir(directory);
+		moved = false;
 	}
 }
 

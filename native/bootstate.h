@@ -5,6 +5,9 @@
 #ifndef KRAAL_BOOTSTATE_H
 #define KRAAL_BOOTSTATE_H
 
+/* Once, when PHP has started: see who changes the directory and the umask, so that nobody asks the kernel in vain. */
+void bootstate_prepare(void);
+
 /* Remember how things are. */
 void bootstate_open(void);
 

@@ -19,6 +19,7 @@
 #include <zend_extensions.h>
 #include <zend_signal.h>
 
+#include "bootstate.h"
 #include "builtins.h"
 #include "cachelock.h"
 #include "inivalues.h"
@@ -102,6 +103,7 @@ int kraal_php_start(const struct kraal_php_settings *settings, char *error, size
 	}
 	cachelock_prepare();
 	timelimit_prepare();
+	bootstate_prepare();
 	return check_api(error, error_size);
 }
 

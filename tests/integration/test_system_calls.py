@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.fastcgi import Connection, packet
 from tests.support.processes import status
+from tests.support.residents import application
 from tests.support.servers import KINDS, FpmServer, Kind
 from tests.support.wait import NeverHappened, wait_until
 from tests.support.workspace import workspace
@@ -31,6 +32,7 @@ PHP = ["chdir", "fchdir"]
 REQUEST = ["recvfrom", *PHP, "sendto"]
 NEW = ["accept4", *REQUEST, "close"]
 KEPT = REQUEST
+RESIDENT = ["recvfrom", "sendto", "epoll_wait"]
 
 # Calls that do not belong to every request.  A worker that has had no rest for long looks whether its client
 # is still there (poll): here only if the machine is so busy, and strace so slow, that the next request is
@@ -78,12 +80,16 @@ def asked_on_one_connection(server: FpmServer, uri: str) -> Iterator[None]:
             yield
 
 
-def traced(server: FpmServer, way: Way, file: Path) -> list[Call]:
-    """The system calls of the worker, with their results, while it serves a script that is warm."""
-    uri = server.script(f"{way.__name__}-{file.name}.php", "echo 'hello';")
+def traced(server: FpmServer, way: Way, file: Path, worker: int | None = None) -> list[Call]:
+    """The system calls of the worker, the only one if none is named, while it serves a script that is warm.
+
+    Each with its result.
+    """
+    uri = server.script(f"app/{way.__name__}-{file.name}.php", "echo 'hello';")
     for _ in range(5):
         assert server.fetch(uri).text == "hello"
-    (worker,) = server.workers()
+    if worker is None:
+        (worker,) = server.workers()
     assert shutil.which("strace"), "strace is not installed"
     strace = subprocess.Popen(["strace", "-qq", "-o", file, "-p", str(worker)], stderr=subprocess.PIPE)
     try:
@@ -149,6 +155,19 @@ def test_access_log_costs_one_call(logging_server: FpmServer, directory: Path) -
         found = names(request)
         found.remove("write")
         assert found == [*KEPT, "epoll_wait"]
+
+
+def test_request_in_worker_mode_makes_no_other_call(directory: Path) -> None:
+    """Nor does it go to a folder: what the script leaves alone need not be put back."""
+    boot = "while (frankenphp_handle_request(static function () { echo 'hello'; })) { } exit;"
+    with application(boot=boot, pool={"catch_workers_output": "no"}) as app:
+        (resident,) = app.residents()
+        calls = traced(app.server, asked_on_one_connection, directory / "list", resident)
+    _first, *requests = parts(calls, lambda call: call[0] == "recvfrom" and call[1] > 0)
+
+    assert len(requests) >= REQUESTS - 2
+    for request in requests:
+        assert names(request) == RESIDENT
 
 
 @pytest.mark.parametrize("way", [asked, asked_on_one_connection], ids=["new connections", "kept connection"])
