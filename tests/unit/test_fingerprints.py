@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import kraal
 from kraal.boot import Php
 from kraal.master import fingerprints
 
@@ -46,6 +47,19 @@ def test_ini_file_in_the_scanned_folder_counts(tmp_path: Path) -> None:
     before = fingerprints.of_sources(php)
     assert fingerprints.of_sources(php) == before
     (tmp_path / "more.ini").write_text("precision = 10\n")
+
+    assert fingerprints.of_sources(php) != before
+
+
+def test_files_of_every_folder_of_kraal_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "kraal"
+    (package / "manager").mkdir(parents=True)
+    file = package / "manager" / "manager.py"
+    file.write_text("a")
+    monkeypatch.setattr(kraal, "__file__", str(package / "__init__.py"))
+    php = Php(ini_path=None, ini_scan_dir=None, ini_ignore=True)
+    before = fingerprints.of_sources(php)
+    file.write_text("ab")
 
     assert fingerprints.of_sources(php) != before
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+import kraal
 from kraal.boot import Php
 from kraal.php.variables import ini_files
 
@@ -53,6 +54,6 @@ def has_replaced(maps: str) -> bool:
 
 
 def _own_files() -> Iterator[str]:
-    for folder, folders, names in os.walk(os.path.dirname(__file__)):
+    for folder, folders, names in os.walk(os.path.dirname(kraal.__file__)):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         yield from (os.path.join(folder, name) for name in sorted(names))
