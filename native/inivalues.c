@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "inivalues.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* Where PHP keeps what is read of a worker's memory from outside.
  *
  * The reader is Python and knows no structure of PHP: it gets this table. */

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "login.h"
 
 #include <php.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* What OPcache says of itself, asked where no request runs.
  *
  * Its memory is shared, so that what the manager sees is what workers use.  Its structures are no part of PHP's

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "renewal.h"
 
 #include <stdbool.h>
@@ -46,20 +47,16 @@ static void end_session(void)
 	if (!&ps_globals) {
 		return;
 	}
-	zval handlers[PS_NUM_APIS];
 	if (PS(session_status) == php_session_active) {
 		zend_try {
 			php_session_flush(1);
 		} zend_end_try();
 	}
-	for (size_t i = 0; i < PS_NUM_APIS; i++) {
-		ZVAL_COPY_VALUE(&handlers[i], &PS(mod_user_names).names[i]);
-		ZVAL_UNDEF(&PS(mod_user_names).names[i]);
-	}
+	/* Zvals, in one order or another: versions of PHP name them in different ways. */
+	__typeof__(PS(mod_user_names)) handlers = PS(mod_user_names);
+	memset(&PS(mod_user_names), IS_UNDEF, sizeof(handlers));
 	shut_down_module(ZEND_STRL("session"));
-	for (size_t i = 0; i < PS_NUM_APIS; i++) {
-		ZVAL_COPY_VALUE(&PS(mod_user_names).names[i], &handlers[i]);
-	}
+	PS(mod_user_names) = handlers;
 }
 
 /* ---------------------------------------------------------------- superglobals */

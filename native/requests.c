@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "requests.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "resident.h"
 
 #include <stdio.h>

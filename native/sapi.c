@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "sapi.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "script.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "userini.h"
 
 #include <string.h>
