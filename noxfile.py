@@ -21,6 +21,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python=["3.11", "3.12", "3.13"])
+def unit(session: nox.Session) -> None:
+    """The tests without processes, on every version of Python; arguments go to pytest."""
+    session.install(".[http,test]")
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """The comparison with php-fpm and others; arguments go to it."""

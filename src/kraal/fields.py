@@ -26,7 +26,7 @@ class _Fields:
     __match_args__: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
-        cls._names = (*cls._names, *vars(cls).get("__annotations__", ()))
+        cls._names = (*cls._names, *cls.__annotations__)
         cls.__match_args__ = () if kw_only else cls._names  # type: ignore[misc]
 
     def __init__(self, *args: Any, **given: Any) -> None:
