@@ -6,7 +6,10 @@
 # Afterwards $VENV is the environment and $STATE the folder it is in.
 
 PYTHON=/usr/bin/python3
-BASE_PACKAGES="python3 python3-venv python3-dev gcc libc6-dev libacl1-dev php8.2-dev libphp8.2-embed php8.2-opcache"
+BASE_PACKAGES="python3 python3-venv python3-dev gcc libc6-dev libacl1-dev"
+# For other versions of PHP, which are there already: their php-config, with commas between, the default first.
+KRAAL_PHP_CONFIG=${KRAAL_PHP_CONFIG:-}
+[ -n "$KRAAL_PHP_CONFIG" ] || BASE_PACKAGES="$BASE_PACKAGES php8.2-dev libphp8.2-embed php8.2-opcache"
 
 say() { printf 'kraal: %s\n' "$*" >&2; }
 
@@ -89,7 +92,8 @@ install_packages() {
 fingerprint() {
 	(cd "$ROOT" && {
 		"$PYTHON" --version
-		find meson.build pyproject.toml native src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
+		echo "$KRAAL_PHP_CONFIG"
+		find meson.build meson.options pyproject.toml native src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
 	} | sha256sum)
 }
 
@@ -116,8 +120,9 @@ build() {
 	rm -f "$stamp"
 	# A copy is built, so that nothing of it is left in the checkout.
 	source=$(mktemp -d)
-	(cd "$ROOT" && cp -r LICENSE README.md meson.build pyproject.toml native src "$source")
-	"$VENV/bin/python" -m pip --disable-pip-version-check install --quiet --use-pep517 "$source[$1]" ||
+	(cd "$ROOT" && cp -r LICENSE README.md meson.build meson.options pyproject.toml native src "$source")
+	"$VENV/bin/python" -m pip --disable-pip-version-check install --quiet --use-pep517 \
+		--config-settings="setup-args=-Dphp_config=$KRAAL_PHP_CONFIG" "$source[$1]" ||
 		die "the build failed; see the lines above"
 	rm -rf "$source"
 	printf '%s\n%s\n' "$wanted" "$1" >"$stamp"

@@ -42,6 +42,10 @@ class Php(Frozen, kw_only=True):
     defines: tuple[str, ...] = ()  # -d name=value, as written
     executable: str = ""
     extended_info: bool = False  # -e
+    version: str | None = None  # as in 8.2; None: the one that kraal was built for first
+    # Whether the command line or the environment has named these, so that they are for every version.
+    ini_given: bool = False
+    scan_given: bool = False
 
 
 class Privileges(Frozen, kw_only=True):

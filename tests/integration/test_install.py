@@ -16,7 +16,7 @@ from tests.support.workspace import POOL_USER, workspace
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parents[2]
-SOURCES = ("LICENSE", "README.md", "meson.build", "pyproject.toml", "native", "src")
+SOURCES = ("LICENSE", "README.md", "meson.build", "meson.options", "pyproject.toml", "native", "src")
 PYTHON = "/usr/bin/python3"
 USER = "echo posix_getpwuid(posix_geteuid())['name'];"
 

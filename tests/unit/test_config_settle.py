@@ -32,6 +32,9 @@ class Village:
     def group(self, name: str) -> int | None:
         return {"root": 0, "web": 44}.get(name)
 
+    def php_versions(self) -> tuple[str, ...]:
+        return ("8.2", "8.4")
+
 
 def decide(text: str, **run: object) -> Config:
     gatherer = Gatherer("f.conf")
@@ -140,3 +143,12 @@ def test_what_is_not_in_force_yet_is_one_warning_per_line() -> None:
     text = "[global]\nevents.mechanism = epoll\n" + GOOD
 
     assert notices(text) == ["WARNING: [f.conf:2] events.mechanism is not in force in this version of kraal"]
+
+
+def test_version_of_php_is_one_that_there_is_and_is_written_as_text() -> None:
+    [pool] = decide(GOOD + "php.version = 8.4\n").pools
+    assert pool.php_version == "8.4"
+    assert decide(GOOD).pools[0].php_version is None
+
+    [sentence] = refused(GOOD + "php.version = 8.9\n")
+    assert sentence == "[pool www] kraal is not built for PHP '8.9', only for 8.2, 8.4 (f.conf:6)"

@@ -13,18 +13,19 @@ from kraal.php.variables import Variables, config_file
 
 def php_settings(options: Options) -> Php:
     """How PHP is to be started: the command line first, then the environment, then php-fpm's places."""
-    folder = next((path for path in paths.INI_FOLDERS if os.path.isdir(path)), None)
-    scan = os.environ.get("PHP_INI_SCAN_DIR", f"{folder}/conf.d" if folder else None)
-    # PHP takes a folder that it is given for a wish to read php.ini, even with -n.
-    default = None if options.ini_ignore else os.environ.get("PHPRC") or folder
-    return Php(
-        ini_path=options.ini or default,
+    ini = options.ini or (None if options.ini_ignore else os.environ.get("PHPRC"))
+    scan = os.environ.get("PHP_INI_SCAN_DIR")
+    given = Php(
+        ini_path=ini,
         ini_scan_dir=scan,
         ini_ignore=options.ini_ignore,
         defines=options.defines,
         executable=os.path.abspath(sys.argv[0]),
         extended_info=options.extended_info,
+        ini_given=bool(ini),
+        scan_given=scan is not None,
     )
+    return paths.for_version(given, None)
 
 
 def configuration(options: Options, settings: Php) -> Config:

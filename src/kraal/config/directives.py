@@ -291,6 +291,13 @@ POOL = (
     _pool("apparmor_hat", Kind.TEXT, "AppArmor hat of the workers."),
     _own(
         _pool(
+            "php.version",
+            Kind.TEXT,
+            "Version of PHP that the pool runs, as in 8.2, of those that kraal is built for.",
+        )
+    ),
+    _own(
+        _pool(
             "worker.script",
             Kind.PATH,
             "Script that stays loaded in some of the workers, the residents, and handles requests in a loop.",

@@ -18,6 +18,7 @@ from kraal.config.paths import full_path
 from kraal.config.problems import ConfigErrors, Problem
 from kraal.config.settle import Run, settle
 from kraal.errors import Place
+from kraal.php.paths import BUILDS
 
 # php-fpm's own limit; deeper is taken for a file that includes itself.
 MAX_DEPTH = 5
@@ -102,6 +103,10 @@ class Machine:
             return grp.getgrnam(name).gr_gid
         except (KeyError, ValueError):
             return None
+
+    def php_versions(self) -> tuple[str, ...]:
+        """The versions of PHP that pools can run, as in 8.2."""
+        return tuple(BUILDS)
 
 
 class _Unreadable(Exception):

@@ -164,6 +164,7 @@ class Pool(Frozen, kw_only=True):
     worker_fork: bool = False
     worker_match: str | None = None
     worker_watch: str | None = None
+    php_version: str | None = None
     apparmor_hat: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     php_values: tuple[PhpValue, ...] = ()

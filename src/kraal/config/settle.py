@@ -46,6 +46,9 @@ class System(Protocol):
     def group(self, name: str) -> int | None:
         """Look up the number of a group."""
 
+    def php_versions(self) -> tuple[str, ...]:
+        """The versions of PHP that pools can run, as in 8.2."""
+
 
 class Run(Frozen):
     """How the process was started; `testing` is `-t`, which looks at more and starts nothing."""
@@ -203,6 +206,14 @@ def _check_system(pool: Pool, run: Run, system: System) -> Iterator[Finding]:
     ):
         yield Finding("please specify user and group other than root", ("user", "group"))
     yield from _check_directories(pool, system)
+    yield from _check_php(pool, system)
+
+
+def _check_php(pool: Pool, system: System) -> Iterator[Finding]:
+    versions = system.php_versions()
+    if pool.php_version is not None and pool.php_version not in versions:
+        text = f"kraal is not built for PHP '{pool.php_version}', only for {', '.join(versions)}"
+        yield Finding(text, ("php.version",))
 
 
 def _check_names(

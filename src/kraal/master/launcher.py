@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Set
 from contextlib import ExitStack
-from functools import cached_property
 
 from kraal.boot import Descriptor, Order, Php
 from kraal.config.model import Config, Pool
@@ -14,6 +13,7 @@ from kraal.master.budget import Claim
 from kraal.master.generation import Event, State
 from kraal.master.orders import drain_timeout, order_for
 from kraal.master.scoreboards import Boards
+from kraal.php import paths
 from kraal.reload.estate import Tenant
 from kraal.unix import memory, privileges, process
 from kraal.unix.channel import Channel
@@ -108,6 +108,7 @@ class Launcher:
         self._setting = setting
         self._boards = boards
         self._descriptors = descriptors
+        self._sources: dict[str | None, str] = {}  # by version of PHP
 
     def order(self, pool: Pool) -> Order:
         """What the manager of a pool is told."""
@@ -116,7 +117,7 @@ class Launcher:
         return order_for(
             pool,
             self._config.global_,
-            php=self._setting.php,
+            php=self._php(pool),
             environ=self._setting.environ,
             as_root=self._setting.as_root,
             groups=groups,
@@ -135,11 +136,16 @@ class Launcher:
 
     def _fingerprint(self, pool: Pool, order: bytes) -> str:
         addresses = "\n".join((pool.listen, pool.pm_status_listen or ""))
-        return fingerprints.of_pool(order, addresses, self._sources)
+        return fingerprints.of_pool(order, addresses, self._sources_of(self._php(pool)))
 
-    @cached_property
-    def _sources(self) -> str:
-        return fingerprints.of_sources(self._setting.php)
+    def _php(self, pool: Pool) -> Php:
+        """Which PHP a pool has, and how it is started."""
+        return paths.for_version(self._setting.php, pool.php_version)
+
+    def _sources_of(self, php: Php) -> str:
+        if php.version not in self._sources:
+            self._sources[php.version] = fingerprints.of_sources(php)
+        return self._sources[php.version]
 
     def execute(self, pool: Pool, now: float, busy: Set[int]) -> Manager:
         """Start the manager of a pool; `busy` are the process ids of managers.  Raises OSError."""

@@ -19,6 +19,7 @@ from kraal.memory.layout import Layout
 from kraal.memory.ledger import Ending
 from kraal.memory.scoreboard import note_layout
 from kraal.pages.local_pages import PageRequest
+from kraal.php import paths
 
 _ffi: Any = _bridge.ffi
 
@@ -55,40 +56,41 @@ def _refuse(sentence: str) -> NoReturn:
     raise StartError(sentence, exit=Exit.SOFTWARE)
 
 
-def _open_libphp(name: str) -> Any:
+def _open_libphp(build: paths.Build) -> Any:
     # Opened globally: PHP's shared extensions, OPcache included, look up zend_* in the global
     # scope and do not name libphp as a dependency.  Opened locally, all of them fail to load.
     try:
-        return _ffi.dlopen(name, _ffi.RTLD_NOW | _ffi.RTLD_GLOBAL)
+        return _ffi.dlopen(build.libphp, _ffi.RTLD_NOW | _ffi.RTLD_GLOBAL)
     except OSError as error:
-        _refuse(f"libphp cannot be loaded ({error}): install the package lib{_package()}-embed")
+        _refuse(f"libphp cannot be loaded ({error}): install the package libphp{build.version}-embed")
 
 
-def _package() -> str:
-    return f"php{_bridge.PHP_VERSION}"
-
-
-def load(libphp: str = _bridge.LIBPHP) -> tuple[Any, Any]:
+def load(build: paths.Build = paths.DEFAULT) -> tuple[Any, Any]:
     """Open libphp and the library that was built for it; both close when nobody holds them any more.
 
     Raises StartError with one sentence.
     """
-    php = _open_libphp(libphp)
+    php = _open_libphp(build)
     # The generated module lies beside the library it describes, installed and editable alike.
     # (By os.path: importing pathlib would cost every pool some milliseconds.)
-    name = f"libkraal-php{_bridge.PHP_API}.so"
+    name = f"libkraal-php{build.api}.so"
     path = os.path.join(os.path.dirname(_bridge.__file__), name)
     try:
         return php, _ffi.dlopen(path, _ffi.RTLD_NOW)
     except OSError as error:
-        _refuse(f"{name} and {libphp} do not fit each other ({error}): reinstall kraal")
+        _refuse(f"{name} and {build.libphp} do not fit each other ({error}): reinstall kraal")
 
 
 class Php:
     """PHP, started once, in this process."""
 
-    def __init__(self) -> None:
-        self._libphp, self._library = load()
+    def __init__(self, version: str | None = None) -> None:
+        """Load a version, as in 8.2; None: the first that kraal was built for.  Raises StartError."""
+        build = paths.BUILDS.get(version or paths.DEFAULT.version)
+        if build is None:
+            _refuse(f"kraal is not built for PHP {version}: see docs/php-versions.md")
+        self._build = build
+        self._libphp, self._library = load(build)
 
     def start(
         self,
@@ -164,7 +166,7 @@ class Php:
     @property
     def version(self) -> tuple[int, int]:
         """Major and minor."""
-        major, minor = map(int, _bridge.PHP_VERSION.split("."))
+        major, minor = map(int, self._build.version.split("."))
         return major, minor
 
     def powered_by(self) -> bytes:

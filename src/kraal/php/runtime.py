@@ -47,7 +47,7 @@ def start_php(order: Order) -> Php:
     os.environ.update(order.environment)
     if order.php.ini_scan_dir is not None:
         os.environ["PHP_INI_SCAN_DIR"] = order.php.ini_scan_dir
-    php = Php()
+    php = Php(order.php.version)
     php.start(
         ini_path=order.php.ini_path,
         ini_ignore=order.php.ini_ignore,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kraal.boot import Order, Php
 from kraal.config import php_values
 from kraal.config.model import LogLevel, Notice, Pool
+from kraal.php import paths
 
 _PATIENCE = 30
 _PROGRAM = ("-I", "-m", "kraal.php.info", "settings")
@@ -16,14 +17,15 @@ _PROGRAM = ("-I", "-m", "kraal.php.info", "settings")
 def doubts(pools: Sequence[Pool], settings: Php, environ: Mapping[str, str]) -> Iterator[Notice]:
     """Tell which PHP settings of the pools cannot take effect.  Costs nothing where there are none."""
     yield from php_values.overridden(pools, settings.defines)
-    groups: dict[tuple[tuple[str, str, bool], ...], list[Pool]] = defaultdict(list)
+    groups: dict[tuple[str | None, tuple[tuple[str, str, bool], ...]], list[Pool]] = defaultdict(list)
     for pool in pools:
-        if pool.php_values or pool.limit_php_value:
-            groups[php_values.extensions(pool)].append(pool)
-    for extensions, alike in groups.items():
-        known = _known(settings, extensions, environ)
+        if pool.php_values or pool.limit_php_value or pool.php_version:
+            groups[pool.php_version, php_values.extensions(pool)].append(pool)
+    for (version, extensions), alike in groups.items():
+        known = _known(paths.for_version(settings, version), extensions, environ)
         if known is None:
-            text = "PHP does not start: whether it has the settings of the pools could not be seen"
+            php = f"PHP {version}" if version else "PHP"
+            text = f"{php} does not start: whether it has the settings of the pools could not be seen"
             yield Notice(LogLevel.WARNING, text)
             return
         yield from php_values.unknown(alike, known)

@@ -77,7 +77,7 @@ def ini_files(settings: Php) -> Iterator[str]:
         found = [file for name in _FILES if os.path.isfile(file := os.path.join(path, name))]
         yield from found[:1]
     for folder in (settings.ini_scan_dir or "").split(":"):
-        scanned = folder or f"{paths.INI_FOLDERS[-1]}/conf.d"
+        scanned = folder or f"{paths.ini_folders(settings.version)[-1]}/conf.d"
         with suppress(OSError):
             names = sorted(name for name in os.listdir(scanned) if name.endswith(".ini"))
             yield from (os.path.join(scanned, name) for name in names)
