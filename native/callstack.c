@@ -6,7 +6,6 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <ucontext.h>
@@ -49,6 +48,16 @@ int callstack_open(void (*entry)(void))
 	begin.uc_link = NULL;
 	makecontext(&begin, entry, 0);
 	return 0;
+}
+
+void *callstack_base(void)
+{
+	return (char *)begin.uc_stack.ss_sp + begin.uc_stack.ss_size;
+}
+
+size_t callstack_size(void)
+{
+	return begin.uc_stack.ss_size;
 }
 
 void callstack_enter(void)

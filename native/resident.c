@@ -83,6 +83,37 @@ static bool run_hooks(void)
 	return false;
 }
 
+/* ---------------------------------------------------------------- from one stack to the other */
+
+/* Since 8.3 PHP ends scripts that come near the end of the stack, and has to know which one that is. */
+static void tell_stack(void)
+{
+#ifdef ZEND_CHECK_STACK_LIMIT
+	zend_long allowed = EG(max_allowed_stack_size);
+	size_t size = callstack_size();
+	if (allowed == ZEND_MAX_ALLOWED_STACK_SIZE_UNCHECKED) {
+		return;
+	}
+	if (allowed != ZEND_MAX_ALLOWED_STACK_SIZE_DETECT && (size_t)allowed < size) {
+		size = (size_t)allowed;
+	}
+	EG(stack_base) = callstack_base();
+	EG(stack_limit) = zend_call_stack_limit(callstack_base(), size, EG(reserved_stack_size));
+#endif
+}
+
+static void visit(void)
+{
+#ifdef ZEND_CHECK_STACK_LIMIT
+	void *base = EG(stack_base), *limit = EG(stack_limit);
+	callstack_enter();
+	EG(stack_base) = base;
+	EG(stack_limit) = limit;
+#else
+	callstack_enter();
+#endif
+}
+
 /* Stand here until there is something to do.  Returns whether that is a request. */
 static bool wait_for_request(void)
 {
@@ -95,6 +126,7 @@ static bool wait_for_request(void)
 		place = PLACE_WAIT;
 		EG(bailout) = NULL;
 		callstack_leave();
+		tell_stack();
 		EG(bailout) = bailout;
 	} while (place == PLACE_HOOKS && run_hooks());
 	return place == PLACE_REQUEST;
@@ -203,6 +235,7 @@ static void run_script(void)
 		if (php_request_startup() == FAILURE) {
 			broken = true;
 		} else {
+			tell_stack();
 			zend_try {
 				execute();
 			} zend_end_try();
@@ -257,13 +290,13 @@ int kraal_zygote_start(const struct kraal_worker *settings)
 static void visit_hooks(void)
 {
 	place = PLACE_HOOKS;
-	callstack_enter();
+	visit();
 }
 
 static void boot_zygote(void)
 {
 	hooks_take(true);
-	callstack_enter();
+	visit();
 	hooks_take(false);
 	if (place == PLACE_WAIT) {
 		visit_hooks();
@@ -280,7 +313,7 @@ int kraal_boot(void)
 	} else if (is_zygote) {
 		boot_zygote();
 	} else if (place == PLACE_NONE) {
-		callstack_enter();
+		visit();
 	}
 	if (!is_zygote) {
 		sharing_take_residence(place == PLACE_WAIT);
@@ -317,7 +350,7 @@ int resident_run(struct fcgi_connection *connection, struct fcgi_io *buffers)
 	}
 	handed = connection;
 	place = PLACE_REQUEST;
-	callstack_enter();
+	visit();
 	handed = NULL;
 	if (place == PLACE_NONE) {
 		sharing_take_residence(false);
@@ -330,6 +363,6 @@ void resident_leave(void)
 	sharing_take_residence(false);
 	if (place == PLACE_WAIT) {
 		place = PLACE_END;
-		callstack_enter();
+		visit();
 	}
 }
