@@ -20,6 +20,7 @@ READERS = {
     "src/kraal/memory/scoreboard.py": "when pool and worker started, for status pages",
     "native/accesslog.c": "the times of a line, and chance",
     "native/poolstatus.c": "the time of fpm_get_status()",
+    "native/script.c": "the age of what is in PHP's realpath cache, which PHP tells by it",
     "native/scoreboard.c": "how long a request waited, for a line and a page: the web server says since when",
 }
 
