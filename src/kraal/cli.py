@@ -234,10 +234,11 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         _set_up_log(config, options, log)
         log.echo = _on_stderr(config, options)
         _warn(config, log)
+        if task.nice is not None:
+            priority.take(_nice(task.nice, task.estate))
         files = _limit(config, task.estate.files)
         title.show("new master process", config.file)
         setting = _setting(settings, files, master=task.master)
-        setting = replace(setting, arguments=_hold_back(config, task))
         Successor(config, setting, log, task).run()
     except ConfigErrors as error:
         return succession.fail(task, [str(problem) for problem in error.errors])
@@ -267,16 +268,6 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
         files = _limit(config, files)
     Master(config, _setting(php_settings(options), files, nice=nice), log, lambda: None).run(left)
     return Exit.OK
-
-
-def _hold_back(config: Config, task: Task) -> tuple[str, ...]:
-    """Stay behind those who serve.  Returns the arguments of whom we start: his nice value."""
-    if task.nice is None:
-        return ()
-    configured = config.global_.process_priority if os.geteuid() == 0 else None
-    nice = _nice(task.nice, task.estate) if configured is None else configured
-    priority.hold_back(nice)
-    return (str(nice),)
 
 
 def _nice(now: int, estate: Estate) -> int:
@@ -325,6 +316,6 @@ def _limit(config: Config, before: int | None = None) -> int | None:
     if config.global_.rlimit_core:
         privileges.limit_core(config.global_.rlimit_core)
     if config.global_.process_priority is not None and os.geteuid() == 0:
-        privileges.set_priority(config.global_.process_priority)
+        priority.take(config.global_.process_priority)
     soft = privileges.raise_files()
     return None if config.global_.rlimit_files else before or soft

@@ -212,10 +212,19 @@ def stop(directory: Path) -> None:
 def ping(directory: Path) -> str:
     address = f"{directory}/fpm.sock"
     params = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/ping", "SCRIPT_FILENAME": "/ping"}
-    wait_until(lambda: os.path.exists(address), what="the socket is there")
-    with Connection(address, timeout=10) as connection:
+    connection = wait_until(lambda: _connected(address), what="it listens")
+    assert connection
+    with connection:
         connection.send(packet(params))
         return connection.response().text
+
+
+def _connected(address: str) -> Connection | None:
+    """The file is there a moment before one can connect to it."""
+    try:
+        return Connection(address, timeout=10)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
 
 
 def test_full_disk_under_the_log_does_not_end_the_server(config: Path) -> None:

@@ -388,7 +388,7 @@ def test_port_is_kept(start_server: StartServer) -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="only root may lower a nice value")
-def test_who_starts_for_a_reload_holds_back_and_serves_like_others(start_kind: StartKind) -> None:
+def test_nice_values_after_a_reload_are_those_of_the_configuration(start_kind: StartKind) -> None:
     server = start_kind("kraal")
     everywhere = {"process.priority": "3"}
     for options, pool in (

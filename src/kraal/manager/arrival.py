@@ -1,18 +1,16 @@
 """What a manager does first: it reads its order, and sees what it was given and what is to stay its own."""
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 
 from setproctitle import setproctitle
 
 from kraal.boot import Descriptor, Order
 from kraal.manager import streams
-from kraal.unix import priority
 
 
-def arrive(arguments: Sequence[str]) -> tuple[Order, int]:
-    """The order, and /dev/null.  The arguments are nice values."""
+def arrive() -> tuple[Order, int]:
+    """The order, and /dev/null."""
     with os.fdopen(Descriptor.ORDER, "rb") as file:
         order = Order.from_bytes(file.read())
     for fd in set(Descriptor) - {Descriptor.ORDER, Descriptor.SAID}:
@@ -23,6 +21,4 @@ def arrive(arguments: Sequence[str]) -> tuple[Order, int]:
     # Now, because a root folder of the pool's own need not have it.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     streams.speak_into_file(wanted=order.catch_output)
-    for nice in arguments:
-        priority.take(int(nice))
     return order, null

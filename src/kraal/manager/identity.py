@@ -3,7 +3,7 @@
 import os
 
 from kraal.boot import Privileges
-from kraal.unix import privileges, process
+from kraal.unix import priority, privileges, process
 
 
 def become(order: Privileges) -> None:
@@ -13,7 +13,7 @@ def become(order: Privileges) -> None:
     if order.core is not None:
         privileges.limit_core(order.core)
     if order.nice is not None:
-        privileges.set_priority(order.nice)
+        priority.take(order.nice)
     if order.chroot is not None:
         os.chroot(order.chroot)
         os.chdir("/")

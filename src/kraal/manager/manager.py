@@ -283,7 +283,7 @@ class Manager:
 def main() -> int:
     """The manager's whole life.  Returns the exit code."""
     channel = Channel(Descriptor.CHANNEL)
-    order, null = arrive(sys.argv[1:])
+    order, null = arrive()
     try:
         php = runtime.start(order)
         manager = Manager(order, php, channel)

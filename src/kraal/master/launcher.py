@@ -36,7 +36,6 @@ class Setting(Frozen):
     as_root: bool
     master: int = 0  # its process id, of a successor's as well
     passed: tuple[Passed, ...] = ()  # sockets
-    arguments: tuple[str, ...] = ()  # of managers
     nice: int | None = None  # nice value that the master had before process.priority
     files: int | None = None  # soft limit of open files that the master had; None: the one that it has
 
@@ -151,7 +150,7 @@ class Launcher:
         """Start the manager of a pool; `busy` are the process ids of managers.  Raises OSError."""
         order = self.order(pool).to_bytes()
         fingerprint = self._fingerprint(pool, order)
-        argv = [sys.executable, *_MANAGER, *self._setting.arguments]
+        argv = [sys.executable, *_MANAGER]
         with ExitStack() as failed, ExitStack() as lent:
             ours, theirs = Channel.pair()
             failed.callback(ours.close)

@@ -101,7 +101,7 @@ class Task(Frozen, kw_only=True):
     changed_only: bool = False
     line: int = -1  # descriptor of the socket to the master
     stderr: int = -1  # where standard error goes once Python runs
-    nice: int | None = None  # of the master, which has held its successor back; None: it has not
+    nice: int | None = None  # of the master; None: who starts may not change it
 
 
 class Inheritance(Frozen, kw_only=True):
@@ -112,7 +112,7 @@ class Inheritance(Frozen, kw_only=True):
     kept: tuple[str, ...] = ()  # pools of the old estate whose managers stay
     config: int = -1  # descriptor of a memory file, see `succession`
     number: int = 0  # of the reload
-    nice: int | None = None  # to return to; None: it is still the right one
+    nice: int | None = None  # of the master; None: it may not change it
 
 
 def to_text(value: Task | Inheritance | Estate) -> str:

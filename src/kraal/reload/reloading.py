@@ -222,8 +222,8 @@ class Reloading:
 
 
 def _nice() -> int | None:
-    """The nice value to return to, if there is a way back."""
-    return priority.own() if priority.may_return() else None
+    """The nice value of this process, if it may have any."""
+    return priority.own() if priority.may_lower() else None
 
 
 def larger(changed_only: bool | None, also: bool) -> bool:

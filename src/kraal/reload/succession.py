@@ -14,7 +14,7 @@ from kraal.config.model import Config
 from kraal.errors import Exit
 from kraal.fields import replace
 from kraal.reload.estate import Estate, Inheritance, Task, inheritance_from, task_from, to_text
-from kraal.unix import inherited, memory, parcels, priority, process
+from kraal.unix import inherited, memory, parcels, process
 from kraal.unix.process import Pid
 
 # Messages of a successor to the master.
@@ -49,10 +49,7 @@ def spawn_successor(task: Task, errors: int) -> Pid:
         sockets = replace(task.estate, tenants=(), boards=()).descriptors()
         lent = [*sockets, task.line, task.stderr, note]
         environ = _environment() | {_TASK: f"{os.getpid()}:{note}"}
-        pid = process.spawn_again(command(), environ, lent, errors)
-        if task.nice is not None:
-            priority.hold_back(task.nice, pid)
-        return pid
+        return process.spawn_again(command(), environ, lent, errors)
 
 
 def take_over(inheritance: Inheritance) -> None:
@@ -61,13 +58,9 @@ def take_over(inheritance: Inheritance) -> None:
     old, new = inheritance.old, inheritance.new
     lent = [*old.descriptors(), *old.orphans, old.report, *new.descriptors(), inheritance.config, note]
     environ = _environment() | {_INHERITANCE: f"{os.getpid()}:{note}"}
-    if inheritance.nice is not None:
-        priority.hold_back(inheritance.nice)
     try:
         process.become_again(command(), environ, lent)
     finally:
-        if inheritance.nice is not None:
-            priority.take(inheritance.nice)
         os.close(note)
 
 

@@ -1,18 +1,16 @@
-"""Letting others go first: what starts beside a server at work is to take little from it.
+"""The nice value of a process.
 
-A nice value can be raised by everybody and lowered by few, so without a way back it stays as it is.
+It can be raised by everybody and lowered by few.
 """
 
 import os
 from contextlib import suppress
 
-# These leave about a third of an equal share.
-_STEPS = 5
 _CAP_SYS_NICE = 23
 
 
-def may_return() -> bool:
-    """Whether this process may lower its nice value again."""
+def may_lower() -> bool:
+    """Whether this process may lower its nice value."""
     with suppress(OSError), open("/proc/self/status") as file:
         for line in file:
             if line.startswith("CapEff:"):
@@ -28,9 +26,3 @@ def own() -> int:
 def take(nice: int) -> None:
     """Give this process a nice value."""
     os.setpriority(os.PRIO_PROCESS, 0, nice)
-
-
-def hold_back(nice: int, pid: int = 0) -> None:
-    """Have this process, or one that was just started, go behind all with this nice value."""
-    with suppress(ProcessLookupError):
-        os.setpriority(os.PRIO_PROCESS, pid, nice + _STEPS)

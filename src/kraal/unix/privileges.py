@@ -30,11 +30,6 @@ def limit_core(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (value, value))
 
 
-def set_priority(nice: int) -> None:
-    """Set the nice value of this process."""
-    os.setpriority(os.PRIO_PROCESS, 0, nice)
-
-
 def become(uid: int, gid: int, groups: Sequence[int]) -> None:
     """Give up root for good: supplementary groups, then group, then user."""
     os.setgroups(groups)
