@@ -178,6 +178,16 @@ def test_circles_are_refused() -> None:
         frames(memory)
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["without a function", "without a name"])
+def test_circle_of_frames_that_are_not_shown_is_refused(named: bool) -> None:
+    memory = Memory()
+    at = memory.frame(memory.function(internal=True) if named else 0)
+    memory.number(at + LAYOUT.frame_previous, at)
+    memory.current(at)
+    with pytest.raises(Implausible, match="circle"):
+        frames(memory)
+
+
 @pytest.mark.parametrize("pointer", [1, 8, 0xFFF8, 2**63, 2**64 - 8, 0x7F0000000001, 0x7FFFFFFFFFF8])
 def test_wild_pointers_are_refused(pointer: int) -> None:
     memory = Memory()

@@ -22,6 +22,7 @@ MOST_TEXT = 1023
 _LONGEST = 1 << 24
 _MOST_OPCODES = 1 << 28
 _MOST_PAIRS = 4096
+_MOST_UNSHOWN = 4096  # frames one after the other that nobody is told of
 
 
 class Implausible(Exception):
@@ -140,12 +141,17 @@ class Reader:
 
     def _addresses(self, frame: int) -> Iterator[int]:
         layout = self._layout
+        unshown = 0
         while frame:
             function = self._pointer(frame + layout.frame_func)
+            unshown += 1
+            if unshown > _MOST_UNSHOWN:
+                raise Implausible("frames that are not shown go round in a circle")
             if not function:
                 # PHP's own backtrace steps over frames without a function, but for these.
                 yield from self._delegating(frame)
             elif not self._function(function).is_hidden:
+                unshown = 0
                 yield frame
             previous = self._pointer(frame + layout.frame_previous)
             if not previous:
