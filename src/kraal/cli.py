@@ -234,8 +234,7 @@ def _succeed(task: Task, arguments: Sequence[str], log: ErrorLog) -> int:
         _set_up_log(config, options, log)
         log.echo = _on_stderr(config, options)
         _warn(config, log)
-        if task.nice is not None:
-            priority.take(_nice(task.nice, task.estate))
+        _leave_priority(task.nice, task.estate)
         files = _limit(config, task.estate.files)
         title.show("new master process", config.file)
         setting = _setting(settings, files, master=task.master)
@@ -262,17 +261,17 @@ def _inherit(left: Inheritance, options: Options, log: ErrorLog) -> int:
     title.show("master process", config.file)
     files, nice = left.old.files, left.old.nice
     with suppress(Error, OSError):
-        if left.nice is not None:
-            priority.take(_nice(left.nice, left.old))
+        _leave_priority(left.nice, left.old)
         nice = priority.own()
         files = _limit(config, files)
     Master(config, _setting(php_settings(options), files, nice=nice), log, lambda: None).run(left)
     return Exit.OK
 
 
-def _nice(now: int, estate: Estate) -> int:
-    """The nice value that a master would have without the process.priority of now."""
-    return now if estate.nice is None else estate.nice
+def _leave_priority(nice: int | None, estate: Estate) -> None:
+    """Return from the process.priority of a master before us.  `nice` is its value; None: it has to stay."""
+    if nice is not None:
+        priority.take(nice if estate.nice is None else estate.nice)
 
 
 def _as_before(estate: Estate, config: Config) -> Config:
