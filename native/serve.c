@@ -19,6 +19,7 @@
 #include "overtime.h"
 #include "requests.h"
 #include "resident.h"
+#include "rest.h"
 #include "sapi.h"
 #include "sharing.h"
 
@@ -28,8 +29,6 @@
 /* A parked worker looks after so long whether those that it leaves new connections to do take them. */
 #define PARKED_MS 500
 
-/* Whoever waited so long for an event had nothing to do. */
-#define REST_NS 100000
 /* Where connections are given away there may be no room; others make some. */
 #define GIVE_AGAIN_MS 5
 
@@ -207,24 +206,13 @@ static int share(const struct epoll_event *events, int count)
 	return connections_give_ready(events[count - 1].data.ptr) ? count - 1 : count;
 }
 
-/* Wait for events.  After a rest, what comes has not waited for this worker. */
-static int wait_for_events(struct epoll_event *events, int timeout_ms)
-{
-	int64_t before = clock_ns(CLOCK_MONOTONIC);
-	int count = epoll_wait(epoll, events, EVENTS_AT_ONCE, connections_patience(timeout_ms));
-	int64_t now = clock_ns(CLOCK_MONOTONIC);
-	if (now - before > REST_NS) {
-		requests_rested(now);
-	}
-	return count;
-}
-
 /* Wait for something, then serve every connection that has bytes. */
 static enum step wait_and_serve(const struct kraal_worker *worker, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool was_leaving = leaving(worker);
-	int count = wait_for_events(events, timeout_ms);
+	/* What comes after a rest has not waited for this worker. */
+	int count = rest_until(epoll, events, EVENTS_AT_ONCE, connections_patience(timeout_ms));
 	read_marks(events, count);
 	int left = share(events, count);
 	uint64_t given = connections_given();

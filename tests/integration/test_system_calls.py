@@ -4,6 +4,7 @@ A change that needs another call on the request path changes the list here, and 
 """
 
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from tests.support.fastcgi import Connection, packet
 from tests.support.processes import status
 from tests.support.residents import application
-from tests.support.servers import KINDS, FpmServer, Kind
+from tests.support.servers import KINDS, FpmServer, Kind, executable
 from tests.support.wait import NeverHappened, wait_until
 from tests.support.workspace import workspace
 
@@ -37,8 +38,8 @@ RESIDENT = ["recvfrom", "sendto", "epoll_wait"]
 # Calls that do not belong to every request.  A worker that has had no rest for long looks whether its client
 # is still there (poll): here only if the machine is so busy, and strace so slow, that the next request is
 # always there already.  The clock of processor time is read after requests that take long, as they do under
-# strace, and now and then.
-NOW_AND_THEN = {"poll", "clock_gettime"}
+# strace, and now and then.  Whoever has run for 3 ms lets others run (native/rest.h).
+NOW_AND_THEN = {"poll", "clock_gettime", "sched_yield"}
 
 Call = tuple[str, int]
 Way = Callable[[FpmServer, str], Iterator[None]]
@@ -177,3 +178,33 @@ def test_request_costs_fewer_calls_than_in_php_fpm(
     calls = {kind: len(traced(server, way, directory / kind)) / REQUESTS for kind, server in servers.items()}
 
     assert calls["kraal"] * 3 < calls["php-fpm"]
+
+
+def test_worker_without_a_rest_lets_others_run_between_requests(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is interrupted within a request lets it wait until all others have run."""
+    # With a filter, calls that are not looked at take no longer than they do; -D: strace is no parent.
+    watched = "accept4,sendto,sched_yield"
+    strace = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", str(directory / "list"), "-e", watched]
+    monkeypatch.setenv("KRAAL_EXECUTABLE", shlex.join([*strace, *executable("kraal")]))
+    server = FpmServer.start("kraal", directory, pool=POOL | {"listen.backlog": "400"})
+    try:
+        worker = wait_until(server.workers, what="the worker shows its title").pop()
+        wait = f"while (!file_exists('{directory}/go')) {{ usleep(1000); clearstatcache(); }}"
+        slow = server.script("slow.php", wait)
+        uri = server.script("hello.php", "echo 'hello';")
+        with ExitStack() as stack:
+            for each in [slow, *[uri] * 300]:
+                connection = stack.enter_context(Connection(server.address))
+                connection.send(packet(server.params(each)))
+            (directory / "go").touch()
+            assert connection.response().text == "hello"
+    finally:
+        server.stop()
+    calls = re.findall(rf"^{worker} +(\w+)\(.* = \d", (directory / "list").read_text(), re.MULTILINE)
+    calls = calls[calls.index("sendto") :]  # before it somebody may have connected only
+    followed = {calls[at - 1] for at, call in enumerate(calls) if call == "sched_yield"}
+
+    assert calls.count("accept4") == 300
+    assert followed == {"sendto"}

@@ -7,7 +7,7 @@ is said, lines of the log are of its pool, it is granted what it may have, and n
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kraal.master.budget import Message
@@ -59,8 +59,10 @@ def _talk(scene: Scene, state: State, messages: list[bytes]) -> None:
     scene.managers._add(manager)
     scene.managers.hear_out(lambda: None)
     with theirs:
+        theirs.setblocking(False)  # who was heard to end is not read from any more
         for message in messages:
-            theirs.send(message)
+            with suppress(BlockingIOError):
+                theirs.send(message)
             scene.loop.call_later(0, scene.loop.stop)
             scene.loop.run()
         granted = list(_received(theirs))
