@@ -51,8 +51,9 @@ static bool is_known(int gate)
 	return size == 1;
 }
 
-/* What became of the last birth: a process id, or a negative errno. */
-static volatile int32_t borne;
+/* What became of the last birth: a process id, or a negative errno.  It is shared memory, as valgrind makes of each vfork
+ * a fork. */
+static volatile int32_t *borne;
 
 /* A worker is to be a child of the manager, which adopts the children of its descendants that end: so one that ends
  * at once bears it.  The worker waits until that is so, or its parent's end would look like the manager's, and until
@@ -69,12 +70,12 @@ static bool bear(int line)
 		reply(line, -errno);
 		return false;
 	}
-	borne = -EAGAIN;
+	*borne = -EAGAIN;
 	pid_t middle = vfork();
 	if (middle == 0) {
 		pid_t worker = fork();
 		if (worker != 0) {
-			borne = worker < 0 ? -errno : worker;
+			*borne = worker < 0 ? -errno : worker;
 			_exit(0);
 		}
 		close(gate[1]);
@@ -85,11 +86,11 @@ static bool bear(int line)
 		return true;
 	}
 	if (middle < 0) {
-		borne = -errno;
+		*borne = -errno;
 	}
 	while (middle > 0 && waitpid(middle, NULL, 0) < 0 && errno == EINTR) {
 	}
-	if (reply(line, borne) && borne > 0) {
+	if (reply(line, *borne) && *borne > 0) {
 		(void)!write(gate[1], "", 1);
 	}
 	close(gate[0]);
@@ -174,6 +175,7 @@ static struct kraal_worker *grow_up(const struct kraal_nursery *nursery, const s
 {
 	struct kraal_worker *worker = birth->resident ? nursery->resident : nursery->ordinary;
 	take_title();
+	munmap((void *)borne, sizeof(*borne));
 	close(nursery->line);
 	worker->slot = birth->slot;
 	worker->max_requests = birth->max_requests;
@@ -200,6 +202,10 @@ enum kraal_nursed kraal_nurse(const struct kraal_nursery *nursery, struct kraal_
 {
 	int fds[STREAMS];
 	size_t count;
+	borne = mmap(NULL, sizeof(*borne), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (borne == MAP_FAILED) {
+		return KRAAL_DISMISSED;
+	}
 	while (await_birth(nursery->line, birth, fds, &count)) {
 		if (bear(nursery->line)) {
 			struct kraal_worker *worker = grow_up(nursery, birth);
