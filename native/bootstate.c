@@ -16,6 +16,7 @@
 #include <php_main.h>
 #include <zend_operators.h>
 
+#include "environment.h"
 #include "imports.h"
 
 /* An ini entry that the boot has changed. */
@@ -148,6 +149,7 @@ static void remember_environment(void)
 	if (now) {
 		ZVAL_COPY_DEREF(&env, now);
 	}
+	environment_learn();
 }
 
 static bool environment_is_same(void)

@@ -6,6 +6,7 @@
 #include <php_variables.h>
 
 #include "bodyfile.h"
+#include "environment.h"
 #include "resident.h"
 #include "sapi.h"
 #include "settings.h"
@@ -78,8 +79,6 @@ static void register_params(zval *array, bool filtered)
 	register_param(&params->front, array, filtered);
 }
 
-static void (*import_environment)(zval *array);
-
 /* php-fpm fills $_SERVER and $_ENV alike: the process environment, then the params. */
 static void import_variables(zval *array)
 {
@@ -92,7 +91,7 @@ static void import_variables(zval *array)
 			return;
 		}
 	}
-	import_environment(array);
+	environment_import(array);
 	if (sapi_running()) {
 		register_params(array, true);
 	}
@@ -101,7 +100,7 @@ static void import_variables(zval *array)
 /* getenv() without a name. */
 static void load_variables(zval *array)
 {
-	import_environment(array);
+	environment_import(array);
 	if (sapi_running()) {
 		register_params(array, false);
 	}
@@ -126,7 +125,7 @@ void input_register_variables(zval *array)
 
 void input_hook_environment(void)
 {
-	import_environment = php_import_environment_variables;
+	environment_prepare();
 	php_import_environment_variables = import_variables;
 	php_load_environment_variables = load_variables;
 }

@@ -1,6 +1,7 @@
 """What a request in worker mode leaves to the next one: what the boot has set, and nothing of its own."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +37,12 @@ def app() -> Iterator[Application]:
         ('putenv("BOOTED");', 'getenv("BOOTED")'),
         ('putenv("NEW=1");', 'getenv("NEW")'),
         ('putenv("TZ=Asia/Tokyo");', 'getenv("TZ")'),
+        ('putenv("BOOTED=no");', '$_SERVER["BOOTED"]'),
+        ('putenv("NEW=1");', 'isset($_SERVER["NEW"])'),
+        (
+            '$_SERVER["BOOTED"] .= "!"; $_SERVER["NEW"] = 1;',
+            'array_diff_key($_SERVER, ["REQUEST_TIME_FLOAT" => 1])',
+        ),
         ('$_ENV["LOADED"] = "no"; $_ENV["NEW"] = 1;', "$_ENV"),
         ('chdir("/");', "getcwd()"),
         ("umask(0);", "umask()"),
@@ -54,6 +61,28 @@ def test_what_a_request_changes_is_put_back(app: Application, change: str, look:
 def test_what_the_boot_has_set_stays(app: Application) -> None:
     code = 'echo json_encode([ini_get("precision"), getenv("BOOTED"), $_ENV["LOADED"], umask()]);'
     assert json.loads(app.run(code).text) == ["7", "yes", "by the boot", 0o27]
+
+
+def test_variables_of_the_environment_are_those_of_an_ordinary_worker() -> None:
+    texts = ("EMPTY=", "ONE=1", "7=seven", "a.b=dotted", "a b=spaced", "BOOTED=yes", "BOOTED=again")
+    boot = "".join(f"putenv('{text}');" for text in texts)
+    with application(boot=boot, pool={"clear_env": "no"}) as app:
+        show = app.script("unset($_SERVER['FRANKENPHP_WORKER']); echo json_encode($_SERVER);")
+        ordinary = app.server.script("other.php", f"{boot} require __DIR__ . '/{show}';")
+        found = json.loads(app.server.fetch(show).text)
+        expected = json.loads(app.server.fetch(ordinary).text)
+        assert list(found) == list(expected)
+        names = os.environ.keys() & expected.keys() | {"EMPTY", "ONE", "7", "BOOTED"}
+        assert {name: found[name] for name in names} == {name: expected[name] for name in names}
+        assert found["BOOTED"] == "again"
+
+
+def test_server_variables_that_a_script_keeps_stay_as_they_were(app: Application) -> None:
+    kept = app.run("$kept->variables = $_SERVER; echo json_encode($kept->variables);").text
+    for number in range(20):
+        change = f"putenv('BOOTED={number}'); putenv('OTHER{number}=1'); echo getenv('BOOTED');"
+        assert app.run(change).text == str(number)
+    assert app.run("echo json_encode($kept->variables);").text == kept
 
 
 def test_settings_that_the_web_server_sends_hold_for_one_request(app: Application) -> None:
