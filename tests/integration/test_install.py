@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import StartKind
+from tests.support.checkout import CHECKOUT, SOURCES, copy_sources
 from tests.support.workspace import POOL_USER, workspace
 
 pytestmark = pytest.mark.slow
 
-CHECKOUT = Path(__file__).parents[2]
-SOURCES = ("LICENSE", "README.md", "meson.build", "meson.options", "pyproject.toml", "native", "src")
 PYTHON = "/usr/bin/python3"
 USER = "echo posix_getpwuid(posix_geteuid())['name'];"
 
@@ -66,12 +64,7 @@ def sources(directory: Path) -> Path:
     """A copy of what is built."""
     copy = directory / "sources"
     copy.mkdir()
-    for name in SOURCES:
-        if (CHECKOUT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(CHECKOUT / name, copy / name, ignore=ignored)
-        else:
-            shutil.copy(CHECKOUT / name, copy)
+    copy_sources(copy)
     return copy
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tests.support.checkout import copy_sources
+
 Watcher = Literal["address", "valgrind"]
 # Of whom PHP takes memory: from its own heap, of which a watcher sees nothing, or piece by piece.
 Heap = Literal["pieces", "zend"]
@@ -81,17 +83,14 @@ def build(watcher: Watcher, heap: Heap) -> Environment:
 def _install(made: Environment) -> None:
     base = Path(sys.base_prefix) / "bin/python3"
     _run([base, "-m", "venv", made.folder])
-    if made.watcher == "address":
-        flags, link = (*_DEBUG, *_SANITIZERS), " ".join(_SANITIZERS)
-    else:
-        flags, link = (*_DEBUG, "-include", str(HERE / "vfork.h")), ""
+    watched = _SANITIZERS if made.watcher == "address" else ()
     with tempfile.TemporaryDirectory(prefix="kraal-watched-") as copy:
-        for name in ("LICENSE", "README.md", "meson.build", "pyproject.toml"):
-            shutil.copy(ROOT / name, copy)
-        for name in ("native", "src"):
-            shutil.copytree(ROOT / name, Path(copy) / name)
+        copy_sources(Path(copy))
         pip: list[str | Path] = [made.folder / "bin/python", "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "install", "--use-pep517", f"{copy}[http]"], {"CFLAGS": " ".join(flags), "LDFLAGS": link})
+        _run(
+            [*pip, "install", "--use-pep517", f"{copy}[http]"],
+            {"CFLAGS": " ".join((*_DEBUG, *watched)), "LDFLAGS": " ".join(watched)},
+        )
 
 
 def _put_interpreter(made: Environment, heap: Heap) -> None:
