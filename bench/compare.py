@@ -1,4 +1,4 @@
-"""kraal beside php-fpm, Apache's mod_php, uWSGI's PHP plugin and the bare engine, in one interleaved run.
+"""kraal beside php-fpm, Apache's mod_php, uWSGI's PHP plugin and two floors, in one interleaved run.
 
     python bench/compare.py [--install] [--full] [--rounds N] [--json FILE] [--picture FILE.svg] …
 
@@ -8,7 +8,9 @@ by php-fpm's, so that what else the machine does counts for both.
 
 `unix` and `tcp` are FastCGI, directly.  `http` is with nginx in front of kraal and php-fpm, and directly to
 Apache and uWSGI; with `http-kept` nginx keeps its connections to kraal and php-fpm.  The processor time is
-that of the PHP workers, without nginx's.  `--full` is every workload, way and number of clients: some hours.
+that of the workers, without nginx's.  The floors are PHP's engine without a server, and `canned`: workers
+without PHP, which answer a hello as fast as processes of which each serves one connection can.  `--full` is
+every workload, way and number of clients: some hours.
 
 Applications are no part of that: `--only wordpress,wp-rest,symfony` asks for their pages, directly by FastCGI
 only, and has all servers load Debian's extensions.
@@ -38,7 +40,7 @@ import servers
 import workloads
 
 WAYS = ("unix", "tcp", "http", "http-kept")
-SERVERS = ("kraal", "php-fpm", "mod_php", "uwsgi")
+SERVERS = ("kraal", "php-fpm", "mod_php", "uwsgi", "canned")
 BASIC = tuple(workload.name for workload in workloads.BASIC)
 USUAL = ("hello", "10k", "1m", "post64k", "upload20m")
 _WARM_UP = 0.15
@@ -116,6 +118,11 @@ class Comparison:
                 shutil.copy(self._site / "php.ini", place)
                 other = stack.enter_context(start(place, self._site, options.scan_dir))
                 self._places.append(Place(other, "http", "http", other.socket))
+        for way in WAYS:
+            if "canned" in options.servers and way in options.ways and way != "tcp":
+                place = self._directory / f"canned-{way}"
+                place.mkdir()
+                self._places.append(self._reach(stack, stack.enter_context(peers.canned(place)), way, place))
 
     def _reach(self, stack: ExitStack, server: servers.Server, way: str, place: Path) -> Place:
         if way.startswith("http"):
@@ -198,14 +205,16 @@ class Comparison:
 
 
 def _can(place: Place, case: Case, workload: workloads.Workload) -> bool:
-    """A kept FastCGI connection holds a worker of php-fpm for as long as it lasts.
+    """A kept FastCGI connection holds a worker, if it is not one of kraal's, for as long as it lasts.
 
     Applications are asked directly: each server in front would need rules of its own for them.
     """
     if workload.root and place.protocol != "fcgi":
         return False
+    if place.server.name == "canned" and workload.name != "hello":
+        return False
     kept = place.way == "http-kept" or (place.protocol == "fcgi" and case.connection == "kept")
-    return not (kept and place.server.name == "php-fpm") or case.clients <= peers.WORKERS
+    return not (kept and place.server.name in ("php-fpm", "canned")) or case.clients <= peers.WORKERS
 
 
 def ratios(found: list[Measurement], case: Case, server: str, what: str) -> list[float]:

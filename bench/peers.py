@@ -1,4 +1,4 @@
-"""What kraal is compared with beside php-fpm: Apache's mod_php and uWSGI's PHP plugin."""
+"""What kraal is compared with beside php-fpm: mod_php, uWSGI's PHP plugin, and an answer without any PHP."""
 
 import os
 import pwd
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import compiled
 import servers
 from nginx import free_port
 
@@ -104,6 +105,20 @@ def uwsgi(directory: Path, root: Path, scan_dir: str) -> Iterator[servers.Server
         yield server
 
 
+@contextmanager
+def canned(directory: Path) -> Iterator[servers.Server]:
+    """As many workers as the others have, which answer every FastCGI request with `hello` (canned.c)."""
+    path = f"{directory}/canned.sock"
+    process = subprocess.Popen([compiled.program("canned"), path, str(WORKERS)], start_new_session=True)
+    try:
+        _wait_for(process, socket.AF_UNIX, path)
+        yield servers.Server(
+            "canned", path, servers.leaves(process.pid), process.pid, directory / "canned.log"
+        )
+    finally:
+        servers.stop(process)
+
+
 def _allows_backlog() -> bool:
     return int(Path("/proc/sys/net/core/somaxconn").read_text()) >= 511
 
@@ -132,16 +147,19 @@ def _running(
             start_new_session=True,
         )
     try:
-        _wait_for(process, port)
+        _wait_for(process, socket.AF_INET, ("127.0.0.1", port))
         yield servers.Server(name, str(port), servers.leaves(process.pid), process.pid, log)
     finally:
         servers.stop(process)
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_for(
+    process: subprocess.Popen[bytes], family: socket.AddressFamily, address: str | tuple[str, int]
+) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        with suppress(OSError), socket.socket(family) as connection:
+            connection.connect(address)
             if len(servers.leaves(process.pid)) >= WORKERS:
                 return
         time.sleep(0.05)
