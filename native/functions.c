@@ -6,7 +6,6 @@
 #include <ext/standard/head.h>
 #include <php_output.h>
 
-#include "connections.h"
 #include "keeper.h"
 #include "ledger.h"
 #include "sapi.h"
@@ -15,20 +14,14 @@
 #include "scoreboard.h"
 
 /* The script goes on for as long as it likes: nobody is to wait for it on this worker's connections.  A resident
- * comes back soon, and frameworks call this for every request: it keeps what it has. */
+ * comes back soon, and keeps what it has. */
 static void leave_connections(struct sapi_request *request)
 {
-	if (!resident_is_up()) {
-		keeper_return();
-	}
 	if (!request->connection->keep) {
 		/* A web server that waits for the end of the stream need not wait for the script. */
 		shutdown(request->connection->fd, SHUT_WR);
 	} else if (!resident_is_up() && fcgi_at_rest(request->connection, request->io)) {
-		connections_give(request->connection, request->io);
-	}
-	if (!resident_is_up()) {
-		connections_give_waiting(request->connection);
+		keeper_entrust(request->connection, request->io);
 	}
 }
 

@@ -17,7 +17,8 @@
 #define STACK_SIZE (128 * 1024)
 
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
-static const struct fcgi_connection *served;
+static struct fcgi_connection *served;
+static struct fcgi_io *leftover; /* of the served one, if its answer has ended: then it is given away, too */
 static bool away;                /* the main thread does not hold the lock */
 static atomic_uint requests;     /* that the main thread has left for */
 static bool running;             /* there is a keeper */
@@ -71,6 +72,9 @@ static void look(unsigned int seen)
 		return;
 	}
 	if (atomic_load(&requests) == seen) {
+		if (leftover && connections_give(served, leftover)) {
+			leftover = NULL;
+		}
 		connections_give_waiting(served);
 	}
 	pthread_mutex_unlock(&table);
@@ -115,11 +119,8 @@ static bool start(void)
 	return started;
 }
 
-void keeper_leave(const struct fcgi_connection *serving)
+static void leave(struct fcgi_connection *serving)
 {
-	if (connections_count() < 2) {
-		return;
-	}
 	served = serving;
 	away = true;
 	atomic_fetch_add(&requests, 1);
@@ -131,10 +132,29 @@ void keeper_leave(const struct fcgi_connection *serving)
 	}
 }
 
+void keeper_leave(struct fcgi_connection *serving)
+{
+	if (connections_count() > 1) {
+		leave(serving);
+	}
+}
+
+void keeper_entrust(struct fcgi_connection *answered, struct fcgi_io *io)
+{
+	keeper_return();
+	leftover = io;
+	leave(answered);
+	if (!running) {
+		keeper_return();
+		connections_give(answered, io);
+	}
+}
+
 void keeper_return(void)
 {
 	if (away) {
 		pthread_mutex_lock(&table);
 		away = false;
+		leftover = NULL;
 	}
 }

@@ -9,7 +9,8 @@
  * milliseconds, and sleeps for good while the worker has nothing to do or one connection only.
  *
  * The table of connections has one owner at a time, who holds the keeper's lock: the main thread, except between
- * keeper_leave and keeper_return.  The keeper never touches PHP, nor the connection that is being served. */
+ * keeper_leave and keeper_return.  The keeper never touches PHP, and the connection that is being served only when
+ * its answer has ended: whoever runs the script sees by `ended` that nothing is to be done with it any more. */
 #ifndef KRAAL_KEEPER_H
 #define KRAAL_KEEPER_H
 
@@ -19,7 +20,11 @@
 void keeper_open(void);
 
 /* The main thread runs a request of this connection, and leaves the others to the keeper. */
-void keeper_leave(const struct fcgi_connection *serving);
+void keeper_leave(struct fcgi_connection *serving);
+
+/* The answer has ended, the connection is at rest, and the script works on: for a moment only, most often, so that the
+ * next request of this client finds its worker warm.  Otherwise the connection is given away with the others. */
+void keeper_entrust(struct fcgi_connection *answered, struct fcgi_io *io);
 
 /* It needs them again, or the request has ended.  Harmless when called twice. */
 void keeper_return(void);

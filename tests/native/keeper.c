@@ -20,6 +20,7 @@
 
 static struct fcgi_io io;
 static int clients[CLIENTS];
+static int answered_given;
 
 static void check(bool right, const char *what)
 {
@@ -111,6 +112,30 @@ static void serve_one(int round)
 	serving->state = before;
 }
 
+/* Its answer ends, and the script works on. */
+static void answer_one(int round)
+{
+	static const unsigned int durations[] = {0, 12000};
+	struct fcgi_connection *serving = connections_at((size_t)round % connections_count());
+	if (!fcgi_is_silent(serving)) {
+		return;
+	}
+	serving->state = FCGI_READY;
+	io.input_start = io.input_end = 0;
+	keeper_leave(serving);
+	serving->ended = true;
+	keeper_entrust(serving, &io);
+	usleep(durations[round / 4 % 2]);
+	keeper_return();
+	if (serving->state == FCGI_DEAD) {
+		answered_given++;
+	} else {
+		serving->ended = false;
+		serving->state = FCGI_WAIT_BEGIN;
+	}
+	connections_settle(serving);
+}
+
 int main(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -129,10 +154,13 @@ int main(void)
 		serve_one(round);
 		if (round % 4 == 0) {
 			take_all();
+			answer_one(round);
+			take_all();
 		}
 	}
 	take_all();
 	check(connections_count() == CLIENTS, "a connection is gone");
+	check(answered_given > 0, "none was given away after its answer");
 	check(begun() == CLIENTS / 2, "half a request is not what it was");
 	printf("%llu\n", (unsigned long long)connections_given());
 	connections_close_all();
