@@ -311,7 +311,7 @@ WIKI_PAGES = (
 # What may differ between two requests of the same page on the same server.
 CHANGING = (
     (r"\b(a|one|\d+) (second|min|minute|hour)s?\b", "AGO"),
-    (r"\d\d:\d\d(:\d\d)?", "TIME"),
+    (r"\d{1,2}:\d\d(:\d\d)?", "TIME"),
     (r"\b1[78]\d{8}(\.\d+)?\b", "TIMESTAMP"),
     (r"\b\d+\.\d+ (?=seconds)", "N "),
     (r"(nonce[^0-9a-f]{1,20})[0-9a-f]{10}", r"\1NONCE"),
