@@ -18,6 +18,56 @@ static ucontext_t begin;          /* of the second stack */
 static jmp_buf first, second;     /* where each of them stands; without the mask of signals, which is the process's */
 static bool entered;
 
+/* The address sanitizer has to know which stack it is on. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+
+static void (*entry_point)(void);
+static void *fake_first, *fake_second;
+static const void *first_base;
+static size_t first_size;
+
+static void leaves_first(void)
+{
+	__sanitizer_start_switch_fiber(&fake_first, begin.uc_stack.ss_sp, begin.uc_stack.ss_size);
+}
+
+static void leaves_second(void)
+{
+	__sanitizer_start_switch_fiber(&fake_second, first_base, first_size);
+}
+
+static void is_on_first(void)
+{
+	__sanitizer_finish_switch_fiber(fake_first, NULL, NULL);
+}
+
+static void is_on_second(void)
+{
+	__sanitizer_finish_switch_fiber(fake_second, &first_base, &first_size);
+}
+
+static void begin_watched(void)
+{
+	is_on_second();
+	entry_point();
+}
+
+static void (*watched(void (*entry)(void)))(void)
+{
+	entry_point = entry;
+	__lsan_register_root_region(begin.uc_stack.ss_sp, begin.uc_stack.ss_size);
+	return begin_watched;
+}
+#else
+#define leaves_first()
+#define leaves_second()
+#define is_on_first()
+#define is_on_second()
+#define watched(entry) (entry)
+#endif
+
 /* As large as the first one may become; only what is touched costs memory. */
 static size_t wanted_size(void)
 {
@@ -46,7 +96,7 @@ int callstack_open(void (*entry)(void))
 	begin.uc_stack.ss_sp = base + page;
 	begin.uc_stack.ss_size = size;
 	begin.uc_link = NULL;
-	makecontext(&begin, entry, 0);
+	makecontext(&begin, watched(entry), 0);
 	return 0;
 }
 
@@ -63,8 +113,10 @@ size_t callstack_size(void)
 void callstack_enter(void)
 {
 	if (_setjmp(first) != 0) {
+		is_on_first();
 		return;
 	}
+	leaves_first();
 	if (entered) {
 		_longjmp(second, 1);
 	}
@@ -77,6 +129,8 @@ void callstack_enter(void)
 void callstack_leave(void)
 {
 	if (_setjmp(second) == 0) {
+		leaves_second();
 		_longjmp(first, 1);
 	}
+	is_on_second();
 }

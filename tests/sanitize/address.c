@@ -5,12 +5,10 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 /* Names are found afterwards, where they are wanted.  Signals stay what they are: tests send them. */
@@ -69,48 +67,6 @@ int dlclose(void *handle)
 {
 	(void)handle;
 	return 0;
-}
-
-/* A function past the sanitizer's own. */
-static void *libc(const char *name)
-{
-	static void *handle;
-	if (!handle) {
-		handle = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-	}
-	return dlsym(handle, name);
-}
-
-/* ---------------------------------------------------------------- the second stack, see native/callstack.h */
-
-static void (*entry)(void);
-static const void *first;
-static size_t first_size;
-
-static void begin(void)
-{
-	__sanitizer_finish_switch_fiber(NULL, &first, &first_size);
-	entry();
-}
-
-/* As it is used: without arguments, and once in a process. */
-void makecontext(ucontext_t *context, void (*function)(void), int count, ...)
-{
-	(void)count;
-	entry = function;
-	__lsan_register_root_region(context->uc_stack.ss_sp, context->uc_stack.ss_size);
-	((void (*)(ucontext_t *, void (*)(void), int))libc("makecontext"))(context, begin, 0);
-}
-
-int swapcontext(ucontext_t *from, const ucontext_t *to)
-{
-	bool enters = to->uc_stack.ss_sp != NULL;
-	void *fake;
-	__sanitizer_start_switch_fiber(
-	    &fake, enters ? to->uc_stack.ss_sp : first, enters ? to->uc_stack.ss_size : first_size);
-	int result = ((int (*)(ucontext_t *, const ucontext_t *))libc("swapcontext"))(from, to);
-	__sanitizer_finish_switch_fiber(fake, enters ? NULL : &first, enters ? NULL : &first_size);
-	return result;
 }
 
 /* ---------------------------------------------------------------- the beginning of a process */
