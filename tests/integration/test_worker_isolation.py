@@ -41,7 +41,7 @@ def app() -> Iterator[Application]:
         ('putenv("NEW=1");', 'isset($_SERVER["NEW"])'),
         (
             '$_SERVER["BOOTED"] .= "!"; $_SERVER["NEW"] = 1;',
-            'array_diff_key($_SERVER, ["REQUEST_TIME_FLOAT" => 1])',
+            'array_diff_key($_SERVER, ["REQUEST_TIME" => 1, "REQUEST_TIME_FLOAT" => 1])',
         ),
         ('$_ENV["LOADED"] = "no"; $_ENV["NEW"] = 1;', "$_ENV"),
         ('chdir("/");', "getcwd()"),
