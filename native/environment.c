@@ -38,7 +38,7 @@ static void remember_texts(void)
 	for (char **text = environ; text && *text; text++) {
 		known_size += strlen(*text) + 1;
 	}
-	char *at = known = perealloc(known, known_size, true);
+	char *at = known = perealloc(known, known_size + 1, true);
 	for (char **text = environ; text && *text; text++) {
 		at = stpcpy(at, *text) + 1;
 	}
