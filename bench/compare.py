@@ -214,7 +214,7 @@ def _can(place: Place, case: Case, workload: workloads.Workload) -> bool:
     if place.server.name == "canned" and workload.name != "hello":
         return False
     kept = place.way == "http-kept" or (place.protocol == "fcgi" and case.connection == "kept")
-    return not (kept and place.server.name in ("php-fpm", "canned")) or case.clients <= peers.WORKERS
+    return not kept or place.server.name == "kraal" or case.clients <= peers.WORKERS
 
 
 def ratios(found: list[Measurement], case: Case, server: str, what: str) -> list[float]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import compiled
+import load
 import servers
 from nginx import free_port
 
@@ -79,7 +80,7 @@ def mod_php(directory: Path, root: Path, scan_dir: str) -> Iterator[servers.Serv
     file = directory / "apache.conf"
     file.write_text(text)
     command = [_find("apache2"), "-DFOREGROUND", "-f", str(file)]
-    with _running("mod_php", command, directory, scan_dir, port, log) as server:
+    with _running("mod_php", command, directory, scan_dir, str(port), log) as server:
         yield server
 
 
@@ -101,22 +102,17 @@ def uwsgi(directory: Path, root: Path, scan_dir: str) -> Iterator[servers.Server
     } | ({"uid": user, "gid": user} if (user := _user()) else {})
     switches = ("--master", "--disable-logging", "--die-on-term")
     command = [_find("uwsgi"), *switches, *(f"--{key}={value}" for key, value in settings.items())]
-    with _running("uwsgi", command, directory, scan_dir, port, log) as server:
+    with _running("uwsgi", command, directory, scan_dir, str(port), log) as server:
         yield server
 
 
 @contextmanager
 def canned(directory: Path) -> Iterator[servers.Server]:
     """As many workers as the others have, which answer every FastCGI request with `hello` (canned.c)."""
-    path = f"{directory}/canned.sock"
-    process = subprocess.Popen([compiled.program("canned"), path, str(WORKERS)], start_new_session=True)
-    try:
-        _wait_for(process, socket.AF_UNIX, path)
-        yield servers.Server(
-            "canned", path, servers.leaves(process.pid), process.pid, directory / "canned.log"
-        )
-    finally:
-        servers.stop(process)
+    path, log = f"{directory}/canned.sock", directory / "canned.log"
+    command = [compiled.program("canned"), path, str(WORKERS)]
+    with _running("canned", command, directory, "", path, log) as server:
+        yield server
 
 
 def _allows_backlog() -> bool:
@@ -132,7 +128,7 @@ def _find(name: str) -> str:
 
 @contextmanager
 def _running(
-    name: str, command: list[str], directory: Path, scan_dir: str, port: int, log: Path
+    name: str, command: list[str], directory: Path, scan_dir: str, address: str, log: Path
 ) -> Iterator[servers.Server]:
     log.touch()
     if user := _user():
@@ -147,20 +143,24 @@ def _running(
             start_new_session=True,
         )
     try:
-        _wait_for(process, socket.AF_INET, ("127.0.0.1", port))
-        yield servers.Server(name, str(port), servers.leaves(process.pid), process.pid, log)
+        _wait_for(process, address)
+        yield servers.Server(name, address, servers.leaves(process.pid), process.pid, log)
     finally:
         servers.stop(process)
 
 
-def _wait_for(
-    process: subprocess.Popen[bytes], family: socket.AddressFamily, address: str | tuple[str, int]
-) -> None:
+def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
+    """Until it listens at a port of this machine or at a path, and has its workers."""
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), socket.socket(family) as connection:
-            connection.connect(address)
+        with suppress(OSError), _connect(address):
             if len(servers.leaves(process.pid)) >= WORKERS:
                 return
         time.sleep(0.05)
     raise SystemExit(f"{process.args!r} did not start")
+
+
+def _connect(address: str) -> socket.socket:
+    if address.isdigit():
+        return socket.create_connection(("127.0.0.1", int(address)))
+    return load._connect(address)
